@@ -1,0 +1,72 @@
+/* libtutti: the client library.
+ *
+ * A client holds a list of replicas and one session. Requests may be started from any thread; up to
+ * `slots` are in flight. A connection that breaks is made again, to the next replica if need be, and
+ * what is unanswered is sent again: nothing is done twice, because the session table is part of the
+ * replicated state.
+ *
+ * Errors: negative errno everywhere. -ETIMEDOUT: no replica within connect_timeout_ns (at
+ * tutti_connect only); -ESHUTDOWN: the client was closed, or the session expired while requests were
+ * out (their outcome is unknown); -EINTR: the wait was cancelled by tutti_cancel.
+ *
+ * (Asynchronous calls call back on the client's own thread: don't block there.) */
+#ifndef TUTTI_H
+#define TUTTI_H
+
+#include "base/error.h"
+#include "base/must.h"
+#include "proto/proto.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct tutti;
+
+struct tutti_options {
+    const char *replicas;         /* "a:7400,b:7400,c:7400" */
+    uint32_t first;               /* index of the replica to try first; UINT32_MAX: at random */
+    uint32_t slots;               /* requests in flight; default 128 */
+    uint64_t connect_timeout_ns;  /* of tutti_connect; 0: wait for ever */
+    uint64_t keepalive_ns;        /* default 15 s */
+};
+void tutti_options_defaults(struct tutti_options *options);
+
+/* Start the client's thread, connect, open a session. Blocks until it is open. */
+int tutti_connect(const struct tutti_options *options, struct tutti **ret_client,
+                  struct error *error) WARN_UNUSED;
+
+/* Close the session and end the thread; requests in flight end with -ESHUTDOWN. Blocks. */
+void tutti_close(struct tutti *client);
+
+/* One request, asynchronous. The operation and the groups are copied. `done` is called once, on the
+ * client's thread, with code 0 and the outcome (borrowed), or with a negative errno and NULL.
+ * Source: mds answers of each operation, proto/proto.h. */
+struct tutti_caller {
+    uint32_t uid, gid, group_count;
+    const uint32_t *groups;
+};
+typedef void tutti_done(void *user, int code, const struct proto_reply *reply);
+int tutti_submit(struct tutti *client, const struct tutti_caller *caller,
+                 const struct proto_op *op, tutti_done *done, void *user) WARN_UNUSED;
+
+/* One request, blocking. `ret_outcome`'s data points into `reply_data`, which the caller gives
+ * (buffer_init with at least PROTO_REPLY_BYTES_MAX) and keeps. Returns 0 where there is an outcome
+ * (its status may still be an error), or a negative errno as above.
+ * @cancelled: polled when tutti_wake is called; may be NULL. Where it returns true, the wait ends
+ *   with -EINTR and the outcome of the request is unknown. */
+int tutti_call(struct tutti *client, const struct tutti_caller *caller, const struct proto_op *op,
+               struct buffer *reply_data, struct proto_outcome *ret_outcome,
+               bool (*cancelled)(void *user), void *user) WARN_UNUSED;
+
+/* Wake all blocking calls so that they ask `cancelled` again. Any thread; not from a signal. */
+void tutti_wake(struct tutti *client);
+
+/* The errno of an outcome's status: 0 or positive. */
+int tutti_errno(enum proto_status status);
+
+/* Which replica the client is connected to ("127.0.0.1:7401", or "" while it is not), for logs. */
+void tutti_peer(struct tutti *client, char text[128]);
+
+#endif

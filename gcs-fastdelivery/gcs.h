@@ -1,0 +1,192 @@
+/* libtutti-gcs: one total order for a small group, with fast delivery.
+ *
+ * Give it a loop, a transport, a place to store messages, and it hands the same messages in the
+ * same order to every member. It knows nothing of what it orders: a payload is bytes.
+ *
+ *     create -> recover* (what the log holds) -> start -> { multicast, stored, applied }* -> destroy
+ *
+ * Threads: the loop thread only, callbacks too.
+ * Re-entrancy: callbacks are called from the loop or from gcs_stored, gcs_applied, gcs_fetched and
+ *   gcs_accept, never from inside gcs_multicast or gcs_start; a callback may call gcs_multicast,
+ *   gcs_stored and gcs_applied, not gcs_destroy.
+ * Source: docs/protocol.md. Terms: gcs-fastdelivery/README.md. */
+#ifndef TUTTI_GCS_H
+#define TUTTI_GCS_H
+
+#include "base/blob.h"
+#include "base/error.h"
+#include "base/loop.h"
+#include "base/must.h"
+#include "net/hello.h"
+#include "net/transport.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GCS_MEMBER_MAX = 7,
+    GCS_STATE_BYTES_MAX = 2048, /* of what `save` is given */
+};
+
+/* Expected conditions, for the direct caller. */
+enum gcs_condition {
+    GCS_E_WINDOW_FULL = 1, /* flow control: again after window_open */
+    GCS_E_NOT_RUNNING = 2, /* no epoch is running (members missing, levelling): after `running` */
+};
+
+enum gcs_durability { GCS_DURABILITY_DISK, GCS_DURABILITY_MEMORY };
+
+/* What a delivered message is in the one order: (epoch, ts, rank). */
+struct gcs_position {
+    uint64_t epoch, ts;
+    uint8_t rank;
+};
+
+/* One multicast of one member in one epoch. */
+struct gcs_message {
+    uint64_t epoch;
+    uint64_t seq; /* of its origin in the epoch, from 1 */
+    uint64_t ts;  /* Lamport time of its sending */
+    uint8_t origin; /* rank */
+    struct blob *payload; /* 1 .. payload_bytes_max bytes; take a reference to keep it */
+};
+
+struct gcs_member {
+    uint8_t node;        /* id, 1 .. 255, unique; sorted by it the index is the rank */
+    char address[128];   /* for connecting */
+};
+
+struct gcs_callbacks {
+    /* A message is in memory here: from now on it is pending. Called once per message and epoch,
+     * before `deliver`, in order of receipt; also for this member's own. */
+    void (*received)(void *user, const struct gcs_message *message);
+
+    /* Append to the log; later gcs_stored with the last one that is on stable storage. Called in
+     * order of receipt. (Under GCS_DURABILITY_MEMORY too: the log then lags behind.) */
+    void (*store)(void *user, const struct gcs_message *message);
+
+    /* Put the small state of the group on stable storage (replacing the last one); later gcs_saved.
+     * At most one at a time. @bytes <= GCS_STATE_BYTES_MAX, borrowed. */
+    void (*save)(void *user, const void *state, size_t bytes);
+
+    /* The next message of the one order; index counts messages and epoch events from 1 over the
+     * whole life of the cluster. After it has taken effect: gcs_applied(index). */
+    void (*deliver)(void *user, const struct gcs_message *message, uint64_t index);
+
+    /* The event that begins an epoch, in the same order and with an index of its own. */
+    void (*epoch)(void *user, uint64_t epoch, uint64_t index);
+
+    /* Everything up to `index` is received by all members: replies may leave, effects may be read. */
+    void (*released)(void *user, uint64_t index);
+
+    /* Whether an epoch is running: writes and reads wait while it is not. @waiting_for: text. */
+    void (*running)(void *user, bool running, const char *waiting_for);
+
+    /* There is room again after GCS_E_WINDOW_FULL. */
+    void (*window_open)(void *user);
+
+    /* A member lacks messages that are no longer in memory here: read those of `origin` with
+     * seq_from .. seq_to (inclusive) of `epoch` from the log and call gcs_fetched for each, in
+     * order, then once with NULL. At most one fetch at a time. */
+    void (*fetch)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq_from, uint64_t seq_to);
+
+    /* This member can't go on (a peer broke the protocol's rules beyond repair, state that
+     * contradicts itself): stop serving. Nothing is called afterwards. */
+    void (*failed)(void *user, const char *detail);
+};
+
+/* The four measures of fast delivery; all false is the plain protocol. docs/protocol.md 3.1. */
+struct gcs_measures {
+    bool subset_wait, fast_acknowledgement, on_behalf, promise_ahead;
+};
+
+struct gcs_config {
+    struct loop *loop;
+    struct net_transport *transport;
+    struct net_limits link_limits;
+    struct gcs_member members[GCS_MEMBER_MAX];
+    uint32_t member_count;
+    uint8_t node; /* this member */
+    struct net_hello hello; /* sent on every link; epoch is filled in */
+    enum gcs_durability durability;
+    struct gcs_measures measures;
+    uint64_t heartbeat_ns;       /* default 50 ms */
+    uint64_t reconnect_ns;       /* first pause, doubled with jitter up to 20 times it; 50 ms */
+    uint32_t window_messages;    /* own messages not yet stored and applied by all; default 1024 */
+    uint64_t window_bytes;       /* default 16 MiB */
+    uint32_t payload_bytes_max;  /* default 1 MiB */
+    uint32_t recovered_max;      /* messages that gcs_recover will be given at most */
+    struct gcs_position applied; /* the last that the state machine holds durably; zero: none */
+    uint64_t applied_index;
+    uint64_t prng_seed;          /* for jitter */
+    const struct gcs_callbacks *callbacks;
+    void *user;
+};
+
+struct gcs; /* opaque */
+
+/* Reasonable values for everything that has a default. */
+void gcs_config_defaults(struct gcs_config *config);
+
+/* @state: what `save` was given last (NULL, 0 for a new cluster). @config: copied. All memory of the
+ * protocol is taken here. Errors: -EINVAL (text), -EBADMSG (state damaged), -ENOMEM. */
+int gcs_create(const struct gcs_config *config, const void *state, size_t state_bytes,
+               struct gcs **ret_gcs, struct error *error) WARN_UNUSED;
+
+/* Every message of the log, in log order, before gcs_start. 0 or -EBADMSG, -ENOSPC, -ENOMEM.
+ * Messages at or before config.applied are counted as stored and not delivered again; the others
+ * are delivered again after gcs_start, when the order says so. */
+int gcs_recover(struct gcs *gcs, const struct gcs_message *message, struct error *error)
+    WARN_UNUSED;
+
+/* Connect to the others. From here on callbacks come. */
+void gcs_start(struct gcs *gcs);
+
+/* An accepted connection said hello as a member: gcs takes it over (conn->user and handlers) or
+ * refuses it (a REFUSED frame, closed). Returns the handlers to go on with, or NULL. */
+const struct net_handlers *gcs_accept(struct gcs *gcs, struct net_conn *conn,
+                                      const struct net_hello *hello);
+
+/* Multicast one payload in the running epoch. Call it at LOOP_PHASE_SUBMIT, so that one turn is one
+ * message. A reference is taken. Never blocks.
+ * Returns 0, GCS_E_WINDOW_FULL, GCS_E_NOT_RUNNING, -EINVAL (size).
+ * @ret_seq: this member's sequence number in the epoch. Its `received` follows from the loop. */
+int gcs_multicast(struct gcs *gcs, struct blob *payload, uint64_t *ret_seq) WARN_UNUSED;
+
+/* All messages that `store` was given up to and including this one are on stable storage. */
+void gcs_stored(struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
+
+/* What `save` was given is on stable storage. */
+void gcs_saved(struct gcs *gcs);
+
+/* The state machine has taken in everything up to `index`. Bounds how far delivery runs ahead. */
+void gcs_applied(struct gcs *gcs, uint64_t index);
+
+/* One message that `fetch` asked for; NULL after the last one. */
+void gcs_fetched(struct gcs *gcs, const struct gcs_message *message);
+
+/* True when every member has stored this message: as far as the group is concerned the log may
+ * forget it. (Messages of ended epochs: always, once the next epoch runs everywhere.) */
+bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
+
+struct gcs_status {
+    bool running;
+    uint64_t epoch, index_delivered, index_released, clock;
+    uint8_t rank;
+    uint32_t member_count;
+    struct {
+        uint8_t node;
+        bool connected;
+        uint64_t received, stored; /* of its own messages in this epoch, as known here */
+        uint64_t index_applied;    /* the member's, as known here */
+    } members[GCS_MEMBER_MAX];
+    char waiting_for[256];
+    uint64_t frames_sent, acknowledgements_sent, messages_sent, resent, level_rounds;
+};
+void gcs_status(const struct gcs *gcs, struct gcs_status *ret_status);
+
+/* Ends links, drops references. */
+void gcs_destroy(struct gcs *gcs);
+
+#endif
