@@ -64,6 +64,7 @@ enum proto_status {
     PROTO_LIMIT = 36,           /* too many sessions, slots */
     PROTO_STATUS_COUNT
 };
+/* For people; NULL for a number that is no status. */
 const char *proto_status_name(enum proto_status status);
 
 /* Numbers are on disks and wires: append only. */
@@ -176,7 +177,9 @@ struct proto_op_info {
     const char *name;
     bool write;         /* ordered */
     bool replica_only;  /* refused from a client */
+    bool xattr_name;    /* `name` is that of an extended attribute: it may hold a '/' */
     uint32_t fields;    /* enum proto_field */
+    uint32_t flags, valid; /* bits that it knows; others are refused */
     uint32_t name_bytes_max, data_bytes_max;
 };
 /* NULL for a number that is no operation. */
@@ -204,7 +207,8 @@ struct proto_request {
     struct proto_op op;
 };
 
-/* Append the encoding. -EINVAL where a field is over its limit, -ENOMEM. */
+/* Append the encoding. -EINVAL where a field is over its limit or not valid, -ENOMEM. As for all
+ * encoders here: on an error the buffer is as it was before, and usable. */
 int proto_request_encode(const struct proto_request *request, struct buffer *to) WARN_UNUSED;
 
 /* Decode and validate one whole request. 0 or -EPROTO. On -EPROTO, `tag` is set where it could be
@@ -275,6 +279,7 @@ void proto_statfs_read(struct reader *r, struct proto_statfs *ret_statfs);
  *     batch: version u8, time i64 (wall clock of the origin, ns), count u32, { bytes u32, request }
  */
 enum { PROTO_BATCH_HEAD_BYTES = 13 };
+/* Empty the buffer and begin. */
 void proto_batch_begin(struct buffer *batch, int64_t time_ns);
 /* Append one encoded request. 0 or -ENOMEM (the buffer's limit). */
 int proto_batch_add(struct buffer *batch, const void *request, size_t bytes) WARN_UNUSED;
