@@ -108,3 +108,15 @@ void proto_statfs_read(struct reader *r, struct proto_statfs *ret_statfs)
     ret_statfs->name_bytes_max = reader_u32(r);
     ret_statfs->inline_bytes_max = reader_u32(r);
 }
+
+void proto_purge_write(struct writer *w, const struct proto_purge *purge)
+{
+    writer_u64(w, purge->ino);
+    writer_u64(w, purge->generation);
+}
+
+void proto_purge_read(struct reader *r, struct proto_purge *ret_purge)
+{
+    ret_purge->ino = reader_u64(r);
+    ret_purge->generation = reader_u64(r);
+}

@@ -80,7 +80,8 @@ enum proto_opcode {
     PROTO_LISTXATTR = 8, /* ino -> data (names, NUL after each) */
     PROTO_READ = 9,      /* ino, offset, count -> attr, data; inline files only */
     PROTO_ACCESS = 10,   /* ino, flags */
-    PROTO_PURGE_LIST = 11, /* count -> data: inodes whose striped data can be removed */
+    PROTO_PURGE_LIST = 11, /* count (entries) -> data: struct proto_purge, inodes whose striped data
+                            * can be removed */
     /* ordered */
     PROTO_SESSION_OPEN = 64,   /* count (slots wanted) -> value (slots granted) */
     PROTO_SESSION_CLOSE = 65,
@@ -273,6 +274,15 @@ struct proto_statfs {
 enum { PROTO_STATFS_BYTES = 8 * 3 + 4 * 2 };
 void proto_statfs_write(struct writer *w, const struct proto_statfs *statfs);
 void proto_statfs_read(struct reader *r, struct proto_statfs *ret_statfs);
+
+/* One entry of a PURGE_LIST's data, which is nothing but a run of them. Objects are named by both
+ * (client/data_target.h). */
+struct proto_purge {
+    uint64_t ino, generation;
+};
+enum { PROTO_PURGE_BYTES = 8 * 2 };
+void proto_purge_write(struct writer *w, const struct proto_purge *purge);
+void proto_purge_read(struct reader *r, struct proto_purge *ret_purge);
 
 /* One ordered payload: a time and a run of requests.
  *
