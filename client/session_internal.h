@@ -1,0 +1,124 @@
+/* What the files of the session share: session.c (life), session_link.c (connections),
+ * session_request.c (slots, requests, replies). */
+#ifndef TUTTI_CLIENT_SESSION_INTERNAL_H
+#define TUTTI_CLIENT_SESSION_INTERNAL_H
+
+#include "base/prng.h"
+#include "client/session.h"
+#include "net/hello.h"
+
+#include <bsd/sys/tree.h>
+#include <sys/queue.h>
+
+/* OPENING until the group has answered PROTO_SESSION_OPEN; CLOSING from PROTO_SESSION_CLOSE on. */
+enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_ENDED };
+
+/* WAITING for a slot, READY to be sent, SENT on the present connection. */
+enum request_state { REQUEST_WAITING, REQUEST_READY, REQUEST_SENT };
+
+enum { SLOT_NONE = UINT16_MAX };
+
+struct request {
+    uint64_t tag;
+    enum request_state state;
+    enum proto_opcode code;
+    bool write;
+    uint16_t slot;             /* SLOT_NONE: a read, or none yet */
+    uint32_t sent_times;       /* saturates */
+    struct blob *payload;      /* the encoded request, owned */
+    client_session_done *done; /* NULL: forgotten */
+    void *user;
+    TAILQ_ENTRY(request) entry; /* in the list of its state */
+    RB_ENTRY(request) by_tag;
+};
+TAILQ_HEAD(request_list, request);
+RB_HEAD(request_tree, request);
+
+/* One connection; outlives the session where the transport still has to say `closed`. */
+struct link {
+    struct client_session *session; /* NULL: given up */
+    struct net_conn *conn;
+    bool greeted; /* the replica's hello has come */
+    bool full;    /* until `drained` */
+};
+
+struct client_session {
+    struct client_session_config config;
+    char **addresses; /* owned copies */
+    uint8_t id[PROTO_SESSION_BYTES];
+    uint8_t cluster[16];
+    bool cluster_known;
+    enum session_state state;
+    struct prng prng;
+
+    /* session_link.c */
+    struct link *link;  /* NULL: none */
+    uint32_t address;   /* index of the present or next one */
+    uint32_t failures;  /* attempts since the last reply */
+    uint32_t quiet;     /* stalls since the last reply */
+    uint64_t heard_ns;  /* the last reply, or since when one is waited for */
+    bool watching;      /* the watch timer runs */
+    bool was_connected; /* what `connected` was told last */
+    struct loop_timer retry, watch, keep;
+    char trouble[256];
+
+    /* session_request.c */
+    struct request_tree requests; /* all of them */
+    uint32_t request_count;
+    size_t request_bytes;
+    uint64_t last_tag;
+    struct request_list waiting_writes, waiting_reads, ready, sent;
+    uint32_t reads_out;  /* ready or sent */
+    uint32_t slot_count; /* granted; 0 until the session is open */
+    uint64_t *seq;       /* of each slot: the last one used */
+    uint16_t *free_slots;
+    uint32_t free_count;
+    bool keep_out;
+    struct buffer scratch; /* for encoding */
+
+    uint64_t connects, resent, malformed, stray, stalls;
+};
+
+/* session_link.c */
+
+/* Connect to `session->address` after `delay_ns`. */
+void session_retry(struct client_session *session, uint64_t delay_ns);
+
+/* Give up the present connection (if there is one); what was sent is to be sent again. */
+__attribute__((format(printf, 2, 3))) void session_drop(struct client_session *session,
+                                                        const char *format, ...);
+/* Connect to the next address after a failure, with back-off. */
+void session_retry_next(struct client_session *session);
+
+/* Something is waited for: see to it that silence is noticed. */
+void session_watch(struct client_session *session);
+
+/* Tell the user, where it is news, whether the session is open and connected. */
+void session_tell_connected(struct client_session *session, bool connected);
+
+void session_retry_fire(struct loop_timer *timer);
+void session_watch_fire(struct loop_timer *timer);
+
+/* session_request.c */
+
+/* Queue PROTO_SESSION_OPEN: slot 0, sequence 1. 0, -ENOMEM. */
+int session_request_open(struct client_session *session) WARN_UNUSED;
+
+/* Give slots to what waits and send what is ready, as far as the connection takes it. */
+void session_pump(struct client_session *session);
+
+/* What was sent on the connection that is gone is ready again, in the same order. */
+void session_unsend(struct client_session *session);
+
+/* One NET_FRAME_REPLY. */
+void session_reply(struct client_session *session, const void *bytes, size_t count);
+
+void session_keep_fire(struct loop_timer *timer);
+
+/* The end: `detail` goes to `ended` unless NULL. */
+void session_finish_all(struct client_session *session, const char *detail);
+
+/* Free every request without a call. */
+void session_discard_all(struct client_session *session);
+
+#endif

@@ -1,0 +1,255 @@
+/* The session's connections: one at a time, to the addresses in turn.
+ *
+ * A connection is useful once the replica's hello has come. One that fails, breaks, says something
+ * wrong or stays silent is given up, and the next address is tried: at once (with a little jitter,
+ * so that the clients of a dead replica don't arrive together), and once all have failed, with
+ * exponential back-off. `failures` is reset by a reply, not by a connection: a replica that accepts
+ * and then drops everybody is a failure.
+ *
+ * Invariants: at most one link belongs to the session; whatever arrives on another is ignored. */
+#include "client/session_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS_NS 1000000ull
+
+enum {
+    HELLO_TIMEOUT_MS = 5000,
+    JITTER_MS = 20,
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_MAX_MS = 2000,
+    QUIET_DOUBLINGS_MAX = 4,
+    SEND_QUEUE_BYTES_MAX = 4 * 1024 * 1024,
+    FRAME_TIMEOUT_MS = 30000,
+};
+
+static const struct net_limits limits = {
+    .frame_bytes_max = PROTO_REPLY_BYTES_MAX,
+    .queue_bytes_max = SEND_QUEUE_BYTES_MAX,
+    .frame_timeout_ns = FRAME_TIMEOUT_MS * MS_NS,
+};
+
+/* The trouble in front is the address; what a peer wrote is made harmless for a terminal. */
+static void note_trouble(struct client_session *s, const char *format, va_list args)
+{
+    int at = snprintf(s->trouble, sizeof s->trouble, "%s: ", s->addresses[s->address]);
+    if (at < 0 || (size_t)at >= sizeof s->trouble)
+        return;
+    vsnprintf(s->trouble + at, sizeof s->trouble - (size_t)at, format, args);
+    for (char *c = s->trouble; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+}
+
+void session_tell_connected(struct client_session *s, bool connected)
+{
+    if (s->was_connected == connected)
+        return;
+    s->was_connected = connected;
+    if (s->config.connected)
+        s->config.connected(s->config.user, connected,
+                            connected ? s->addresses[s->address] : s->trouble);
+}
+
+void session_drop(struct client_session *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    note_trouble(s, format, args);
+    va_end(args);
+    struct link *link = s->link;
+    s->link = NULL;
+    s->watching = false;
+    loop_timer_stop(&s->watch);
+    session_unsend(s);
+    if (link) {
+        link->session = NULL;
+        net_close(link->conn);
+    }
+    session_tell_connected(s, false);
+}
+
+void session_retry(struct client_session *s, uint64_t delay_ns)
+{
+    loop_timer_start(&s->retry, delay_ns);
+}
+
+void session_retry_next(struct client_session *s)
+{
+    uint32_t count = s->config.address_count;
+    uint64_t delay_ms = 0;
+    s->address = (s->address + 1) % count;
+    if (s->failures++ >= count) {
+        uint32_t doublings = s->failures - count - 1;
+        delay_ms = doublings < 8 ? (uint64_t)BACKOFF_FIRST_MS << doublings : BACKOFF_MAX_MS;
+        if (delay_ms > BACKOFF_MAX_MS)
+            delay_ms = BACKOFF_MAX_MS;
+    }
+    uint64_t jitter_ns = prng_below(&s->prng, (delay_ms / 2 + JITTER_MS) * MS_NS);
+    session_retry(s, (delay_ms - delay_ms / 2) * MS_NS + jitter_ns);
+}
+
+static void fail(struct client_session *s, const char *why, const char *detail)
+{
+    session_drop(s, "%s%s%s", why, detail && *detail ? ": " : "", detail ? detail : "");
+    session_retry_next(s);
+}
+
+static void malformed(struct client_session *s, const char *why)
+{
+    s->malformed++;
+    fail(s, why, NULL);
+}
+
+/* How long silence is borne now. */
+static uint64_t patience_ns(const struct client_session *s)
+{
+    if (!s->link->greeted)
+        return HELLO_TIMEOUT_MS * MS_NS;
+    return s->config.stall_ns << (s->quiet < QUIET_DOUBLINGS_MAX ? s->quiet : QUIET_DOUBLINGS_MAX);
+}
+
+void session_watch(struct client_session *s)
+{
+    if (s->watching || !s->link)
+        return;
+    s->watching = true;
+    s->heard_ns = loop_now_ns(s->config.loop);
+    loop_timer_start(&s->watch, patience_ns(s));
+}
+
+void session_watch_fire(struct loop_timer *timer)
+{
+    struct client_session *s = CONTAINER_OF(timer, struct client_session, watch);
+    s->watching = false;
+    if (!s->link || (s->link->greeted && TAILQ_EMPTY(&s->sent)))
+        return;
+    uint64_t silent_ns = loop_now_ns(s->config.loop) - s->heard_ns;
+    if (silent_ns < patience_ns(s)) {
+        s->watching = true;
+        loop_timer_start(&s->watch, patience_ns(s) - silent_ns);
+        return;
+    }
+    s->stalls++;
+    if (s->link->greeted)
+        s->quiet++;
+    fail(s, "no answer", NULL);
+}
+
+static void on_opened(struct net_conn *conn)
+{
+    struct link *link = conn->user;
+    struct client_session *s = link->session;
+    if (!s)
+        return;
+    struct net_hello hello = {.version = NET_HELLO_VERSION, .role = NET_ROLE_CLIENT};
+    if (s->cluster_known)
+        memcpy(hello.cluster, s->cluster, sizeof hello.cluster);
+    uint8_t bytes[NET_HELLO_BYTES_MAX];
+    size_t count = net_hello_encode(&hello, bytes);
+    if (net_send(conn, NET_FRAME_HELLO, bytes, (uint32_t)count, NULL))
+        fail(s, "the hello could not be sent", NULL);
+}
+
+static void on_hello(struct client_session *s, const struct net_frame *frame)
+{
+    static const uint8_t none[16];
+    struct net_hello hello;
+    if (net_hello_decode(frame->payload, frame->bytes, &hello)) {
+        malformed(s, "malformed hello");
+        return;
+    }
+    if (hello.version != NET_HELLO_VERSION || hello.role != NET_ROLE_MEMBER) {
+        malformed(s, "not a replica of this version");
+        return;
+    }
+    if (!memcmp(hello.cluster, none, sizeof none)) {
+        fail(s, "it belongs to no cluster yet", NULL);
+        return;
+    }
+    if (s->cluster_known && memcmp(hello.cluster, s->cluster, sizeof s->cluster)) {
+        fail(s, "it belongs to another cluster", NULL);
+        return;
+    }
+    memcpy(s->cluster, hello.cluster, sizeof s->cluster);
+    s->cluster_known = true;
+    s->link->greeted = true;
+    s->heard_ns = loop_now_ns(s->config.loop);
+    s->connects++;
+    if (s->state != SESSION_OPENING)
+        session_tell_connected(s, true);
+    session_pump(s);
+}
+
+static void on_refused(struct client_session *s, const struct net_frame *frame)
+{
+    char text[200];
+    size_t bytes = frame->bytes < sizeof text - 1 ? frame->bytes : sizeof text - 1;
+    if (bytes)
+        memcpy(text, frame->payload, bytes);
+    text[bytes] = 0;
+    fail(s, "refused", text);
+}
+
+static void on_frame(struct net_conn *conn, const struct net_frame *frame)
+{
+    struct link *link = conn->user;
+    struct client_session *s = link->session;
+    if (!s)
+        return;
+    if (frame->type == NET_FRAME_REFUSED)
+        on_refused(s, frame);
+    else if (!link->greeted && frame->type == NET_FRAME_HELLO)
+        on_hello(s, frame);
+    else if (link->greeted && frame->type == NET_FRAME_REPLY)
+        session_reply(s, frame->payload, frame->bytes);
+    else
+        malformed(s, "unexpected frame");
+}
+
+static void on_drained(struct net_conn *conn)
+{
+    struct link *link = conn->user;
+    link->full = false;
+    if (link->session)
+        session_pump(link->session);
+}
+
+static void on_closed(struct net_conn *conn, enum net_reason reason, const char *detail)
+{
+    struct link *link = conn->user;
+    struct client_session *s = link->session;
+    free(link);
+    if (!s)
+        return;
+    s->link = NULL;
+    fail(s, net_reason_name(reason), detail);
+}
+
+static const struct net_handlers handlers = {
+    .opened = on_opened, .frame = on_frame, .drained = on_drained, .closed = on_closed};
+
+void session_retry_fire(struct loop_timer *timer)
+{
+    struct client_session *s = CONTAINER_OF(timer, struct client_session, retry);
+    if (s->link || s->state == SESSION_ENDED)
+        return;
+    struct link *link = calloc(1, sizeof *link);
+    if (!link) {
+        fail(s, "out of memory", NULL);
+        return;
+    }
+    link->session = s;
+    struct error error = {{0}};
+    if (net_connect(s->config.transport, s->addresses[s->address], NULL, &limits, &handlers, link,
+                    &link->conn, &error)) {
+        free(link);
+        fail(s, "connect", error.text);
+        return;
+    }
+    s->link = link;
+    session_watch(s);
+}
