@@ -87,7 +87,8 @@ enum proto_opcode {
     PROTO_SESSION_CLOSE = 65,
     PROTO_SESSION_KEEP = 66,   /* I am alive */
     PROTO_SESSION_EXPIRE = 67, /* value (timeout, ns): by a replica only */
-    PROTO_SETATTR = 68,    /* ino, valid, mode, uid, gid, size, atime, mtime -> attr */
+    PROTO_SETATTR = 68,    /* ino, valid, mode, uid, gid, size, atime, mtime -> attr; FBIG: an inline
+                            * file would outgrow inline_bytes_max, STRIPE it first */
     PROTO_CREATE = 69,     /* parent, name, mode, flags -> attr, value (1 if it was made) */
     PROTO_MKNOD = 70,      /* parent, name, mode, rdev -> attr */
     PROTO_MKDIR = 71,      /* parent, name, mode -> attr */
