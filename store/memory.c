@@ -37,7 +37,7 @@ static int record_compare(const struct record *a, const struct record *b)
     return (a->key_bytes > b->key_bytes) - (a->key_bytes < b->key_bytes);
 }
 
-RB_GENERATE_STATIC(record_tree, record, in_tree, record_compare)
+RB_GENERATE_INTERNAL(record_tree, record, in_tree, record_compare, __attribute__((unused)) static)
 
 static struct record *record_create(const void *key, size_t key_bytes, const void *value,
                                     size_t value_bytes)

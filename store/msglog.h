@@ -28,7 +28,8 @@ struct msglog_config {
     struct loop *loop;
     struct disk *disk;            /* borrowed, outlives the log */
     uint64_t segment_bytes;       /* a new segment beyond this; default 16 MiB */
-    uint32_t record_bytes_max;    /* larger ones are refused and, on disk, damage */
+    uint32_t record_bytes_max;    /* of a payload; larger ones end the log (-EMSGSIZE) and are damage
+                                     where a disk holds one; default 2 MiB */
     bool sync;                    /* false: written, never waited for (durability = memory) */
     void *user;
     void (*synced)(void *user, uint64_t lsn);                  /* all up to lsn are stored */
@@ -50,7 +51,9 @@ uint64_t msglog_append(struct msglog *log, const struct msglog_record *record);
 uint64_t msglog_backlog_bytes(const struct msglog *log);
 
 /* Read records back, from `lsn_from` on, at most `count`; `each` on the loop thread, then `done`
- * with 0 or a negative errno (-ENOENT: trimmed). Only what is stored can be read. */
+ * with 0 or a negative errno (-ENOENT: trimmed; -EBADMSG: damaged). Only what is stored can be read.
+ * After MSGLOG_READ_BYTES_MAX one reading ends early: go on with another one behind the last lsn. */
+enum { MSGLOG_READ_BYTES_MAX = 8 << 20 };
 struct msglog_read {
     uint64_t lsn_from;
     uint32_t count;
@@ -69,7 +72,7 @@ struct msglog_counters {
 };
 void msglog_counters(const struct msglog *log, struct msglog_counters *ret_counters);
 
-/* Finish what was appended, then free. Blocks. */
+/* Finish what was appended, then free. Blocks; calls nothing back. */
 void msglog_close(struct msglog *log);
 
 #endif
