@@ -5,6 +5,7 @@
 #ifndef TUTTI_BASE_CURSOR_H
 #define TUTTI_BASE_CURSOR_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,12 +51,9 @@ static inline void reader_copy(struct reader *r, void *to, size_t count)
 
 static inline uint64_t reader_uint(struct reader *r, unsigned count)
 {
-    const uint8_t *b = reader_bytes(r, count);
-    uint64_t value = 0;
-    if (b)
-        for (unsigned i = 0; i < count; i++)
-            value |= (uint64_t)b[i] << (8 * i);
-    return value;
+    uint64_t little = 0;
+    reader_copy(r, &little, count);
+    return le64toh(little);
 }
 
 static inline uint8_t reader_u8(struct reader *r)
@@ -124,10 +122,8 @@ static inline void writer_bytes(struct writer *w, const void *bytes, size_t coun
 
 static inline void writer_uint(struct writer *w, uint64_t value, unsigned count)
 {
-    uint8_t *b = writer_room(w, count);
-    if (b)
-        for (unsigned i = 0; i < count; i++)
-            b[i] = (uint8_t)(value >> (8 * i));
+    uint64_t little = htole64(value);
+    writer_bytes(w, &little, count);
 }
 
 static inline void writer_u8(struct writer *w, uint8_t v)

@@ -66,7 +66,9 @@ struct net_handlers {
 struct net_limits {
     uint32_t frame_bytes_max;      /* larger ones end the connection before memory is taken */
     uint32_t queue_bytes_max;      /* of one connection's send queue */
-    uint64_t frame_timeout_ns;     /* a frame once begun has to arrive within this; 0: no limit */
+    /* A frame once begun, and the first one of an accepted connection, has to arrive within this
+     * (the time while paused does not count); 0: no limit. */
+    uint64_t frame_timeout_ns;
 };
 
 struct net_listener; /* opaque, owned by the transport */
@@ -132,8 +134,9 @@ static inline WARN_UNUSED int net_connect(struct net_transport *transport, const
 }
 
 /* Queue one frame: `head` (copied) and then `payload` (a reference is taken; NULL for none). All
- * that is queued in one turn leaves at its end in one system call.
- * Returns 0, NET_E_FULL, NET_E_CLOSED. */
+ * that is queued in one turn leaves at its end in one system call. Before `opened` it only queues.
+ * An empty queue takes any frame up to frame_bytes_max.
+ * Returns 0, NET_E_FULL, NET_E_CLOSED, -EMSGSIZE (over frame_bytes_max), -ENOMEM. */
 static inline WARN_UNUSED int net_send(struct net_conn *conn, uint16_t type, const void *head,
                                        uint32_t head_bytes, struct blob *payload)
 {
@@ -147,7 +150,8 @@ static inline void net_close(struct net_conn *conn)
     conn->ops->close(conn);
 }
 
-/* Stop (or go on) reading: back pressure. Frames already read may still be delivered. */
+/* Stop (or go on) reading: back pressure. Frames already read may still be delivered; that the peer
+ * went away may be noticed only when reading goes on. */
 static inline void net_pause(struct net_conn *conn, bool paused)
 {
     conn->ops->pause(conn, paused);
@@ -163,7 +167,8 @@ static inline void net_counters(struct net_transport *transport, struct net_coun
     transport->ops->counters(transport, ret);
 }
 
-/* Ends all listeners and connections (calling `closed`) and frees the transport. */
+/* Ends all listeners and connections at once, calling `closed` of each before it returns, and frees the
+ * transport. (The one call that calls back; may itself be called from a callback.) */
 static inline void net_transport_destroy(struct net_transport *transport)
 {
     transport->ops->destroy(transport);
