@@ -87,7 +87,7 @@ static int encode(struct client_session *s, const struct proto_request *request,
     return *ret_payload ? 0 : -ENOMEM;
 }
 
-/* Makes a waiting request of it. What a replica would refuse to decode is refused here. */
+/* Makes a waiting request of it. Encoding refuses what a replica would refuse to decode. */
 static int take_in(struct client_session *s, struct proto_request *request,
                    client_session_done *done, void *user, struct request **ret_request)
 {
@@ -97,9 +97,6 @@ static int take_in(struct client_session *s, struct proto_request *request,
     memcpy(request->session, s->id, sizeof s->id);
     request->tag = s->last_tag + 1;
     int code = encode(s, request, &r->payload);
-    struct proto_request check;
-    if (!code && proto_request_decode(r->payload->data, r->payload->bytes, &check))
-        code = -EINVAL;
     if (code) {
         request_free(r);
         return code;
