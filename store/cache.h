@@ -21,15 +21,20 @@
 
 struct cache;
 
+/* A flush is due after so many changed bytes, or so long after the first change. */
+enum { CACHE_FLUSH_BYTES = 8 << 20, CACHE_FLUSH_MS = 100 };
+
 enum cache_found { CACHE_PRESENT = 0, CACHE_ABSENT = 1, CACHE_MISS = 2 };
 
 struct cache_config {
     struct loop *loop;
     struct store *store;      /* borrowed; used by the cache's helper threads until cache_destroy */
-    uint64_t bytes_max;       /* of clean records; pinned ones count besides */
+    uint64_t bytes_max;       /* of clean records, much more than one operation reads; pinned ones
+                                 count besides; default 64 MiB */
     uint64_t sync_bytes;      /* a flush after this many written bytes syncs the store ... */
     uint64_t sync_ns;         /* ... or after this long; default 64 MiB, 1 s */
     uint64_t mark;            /* that of the store's content at the start */
+    uint64_t hash_seed;       /* unpredictable where names come from strangers */
     void *user;
     void (*flushed)(void *user, uint64_t mark, bool durable); /* the store holds all up to mark */
     void (*failed)(void *user, int code, const char *detail);
@@ -53,7 +58,8 @@ int cache_fetch(struct cache *cache, const void *key, size_t key_bytes, struct c
 
 /* Records with from <= key < to in order, as of the moment of `done` (changes made while the store
  * was read are merged in). At most `count_max` records; complete says whether the range ended.
- * `each` and then `done` come from the loop, all in one go. */
+ * At least one record comes unless the range ended. `each` and then `done` come from the loop, all in
+ * one go; `each` must not put or delete. */
 struct cache_scan {
     const void *from, *to; /* copied by cache_scan_start */
     size_t from_bytes, to_bytes;
