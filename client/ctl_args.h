@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CTL_MEMBERS_MAX = 7, CTL_ADDRESSES_MAX = 64, CTL_NODE_MAX = 255, CTL_NAME_BYTES_MAX = 64 };
+enum { CTL_MEMBERS_MAX = 7, CTL_ADDRESSES_MAX = 64, CTL_NODE_MAX = 255, CTL_NAME_BYTES_MAX = 63 };
 
 enum ctl_verb { CTL_HELP, CTL_VERSION, CTL_CLUSTER_CREATE, CTL_STATUS };
 
