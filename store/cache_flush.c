@@ -246,26 +246,32 @@ void cache_allow(struct cache *cache, uint64_t mark)
 {
     if (mark > cache->allowed)
         cache->allowed = mark;
+    if (!STAILQ_EMPTY(&cache->syncing))
+        loop_defer(cache->config.loop, &cache->sync_task);
     flush_consider(cache);
 }
 
 /* Where nothing changed since the last flush, the store already is at the present mark. */
 static void marks_level(struct cache *cache)
 {
-    if (cache->collecting->count || cache->sealed || cache->mark_flushed == cache->mark)
+    bool changed = cache->collecting->count > 0 || cache->sealed;
+    if (changed || cache->mark_flushed == cache->mark || cache->mark > cache->allowed)
         return;
-    if (cache->mark_durable == cache->mark_flushed)
-        cache->mark_durable = cache->mark;
+    bool durable = cache->mark_durable == cache->mark_flushed;
     cache->mark_flushed = cache->mark;
+    if (durable)
+        cache->mark_durable = cache->mark;
+    cache->config.flushed(cache->config.user, cache->mark, durable);
 }
 
 void cache_sync_task(struct loop_task *task)
 {
     struct cache *cache = CONTAINER_OF(task, struct cache, sync_task);
     struct cache_syncing *syncing;
+    if (cache->failed)
+        return;
     marks_level(cache);
-    while (!cache->failed && (syncing = STAILQ_FIRST(&cache->syncing)) &&
-           syncing->mark <= cache->mark_durable) {
+    while ((syncing = STAILQ_FIRST(&cache->syncing)) && syncing->mark <= cache->mark_durable) {
         struct cache_wait *wait = syncing->wait;
         STAILQ_REMOVE_HEAD(&cache->syncing, entry);
         free(syncing);
