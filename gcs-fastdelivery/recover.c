@@ -1,0 +1,126 @@
+/* What the message log held at the start.
+ *
+ * Source: docs/protocol.md, 3.4 and section 8.
+ * Messages of ended epochs are final (all members stored them before the next epoch was installed):
+ * those that the state machine has not are delivered again, in the one order, with the indices of
+ * the first time. Messages of the installed epoch are votes: they count as stored, and wait for a
+ * cut. Invariant: what is missing below an origin's first record was applied, and stored by all. */
+#include "gcs-fastdelivery/core_state.h"
+
+#include <errno.h>
+
+static bool is_applied(const struct gcs_core *core, const struct gcs_message *message)
+{
+    const struct gcs_position *applied = &core->config.applied;
+    if (message->epoch != applied->epoch)
+        return message->epoch < applied->epoch;
+    return !before(applied->ts, applied->rank, message->ts, message->origin);
+}
+
+static int keep_for_replay(struct gcs_core *core, const struct gcs_message *message)
+{
+    struct replay *replay = &core->replay;
+    if (is_applied(core, message))
+        return 0;
+    if (replay->count == core->config.recovered_max)
+        return -ENOSPC;
+    replay->messages[replay->count] = *message;
+    blob_ref(message->payload);
+    replay->count++;
+    return 0;
+}
+
+static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message)
+{
+    uint8_t origin = message->origin;
+    struct ring *ring = &core->rings[origin];
+    uint64_t *has = &received(core)[origin];
+    bool first = core->last_ts[origin] == 0;
+    if (first && message->seq - 1 <= core->on_disk.floor[origin])
+        ring->base = ring->delivered = *has = message->seq - 1;
+    if (message->seq != *has + 1 || message->ts <= core->last_ts[origin])
+        return -EBADMSG;
+    bool applied = is_applied(core, message);
+    if (!(applied && message->seq <= core->on_disk.floor[origin]) &&
+        message->seq - ring->base > core->config.recovered_max)
+        return -ENOSPC;
+    *has = message->seq;
+    core->last_ts[origin] = message->ts;
+    if (applied)
+        ring->delivered = message->seq;
+    if (applied && message->seq <= core->on_disk.floor[origin]) {
+        ring->base = message->seq;
+        return 0;
+    }
+    *slot_of(core, origin, message->seq) = (struct slot){
+        .payload = blob_ref(message->payload),
+        .ts = message->ts,
+        .bytes = message->payload->bytes,
+        .recovered = !applied,
+    };
+    ring->bytes += message->payload->bytes;
+    return 0;
+}
+
+int recover_message(struct gcs_core *core, const struct gcs_message *message)
+{
+    MUST(core->stage == STAGE_RECOVERING);
+    if (message->epoch == 0 || message->epoch > core->epoch || message->origin >= core->n ||
+        message->seq == 0 || message->seq >= GCS_CLOCK_MAX || message->ts == 0 ||
+        message->ts >= GCS_CLOCK_MAX || message->payload->bytes == 0)
+        return -EBADMSG;
+    if (message->epoch < core->epoch)
+        return keep_for_replay(core, message);
+    return keep_in_ring(core, message);
+}
+
+static bool precedes(const struct gcs_message *a, const struct gcs_message *b)
+{
+    if (a->epoch != b->epoch)
+        return a->epoch < b->epoch;
+    return before(a->ts, a->origin, b->ts, b->origin);
+}
+
+static void sift_down(struct gcs_message *heap, uint32_t root, uint32_t count)
+{
+    for (uint32_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && precedes(&heap[child], &heap[child + 1]))
+            child++;
+        if (!precedes(&heap[root], &heap[child]))
+            return;
+        struct gcs_message swap = heap[root];
+        heap[root] = heap[child];
+        heap[child] = swap;
+    }
+}
+
+/* Heapsort: in place, no calls. */
+static void sort(struct gcs_message *messages, uint32_t count)
+{
+    for (uint32_t root = count / 2; root-- > 0;)
+        sift_down(messages, root, count);
+    for (uint32_t end = count; end-- > 1;) {
+        struct gcs_message swap = messages[0];
+        messages[0] = messages[end];
+        messages[end] = swap;
+        sift_down(messages, 0, end);
+    }
+}
+
+void recover_finish(struct gcs_core *core)
+{
+    MUST(core->stage == STAGE_RECOVERING);
+    sort(core->replay.messages, core->replay.count);
+    core->replay.epoch = core->config.applied.epoch;
+    for (uint8_t k = 0; k < core->n; k++) {
+        struct ring *ring = &core->rings[k];
+        uint64_t floor = core->on_disk.floor[k];
+        if (core->last_ts[k] == 0)
+            ring->base = ring->delivered = received(core)[k] = floor;
+        else if (received(core)[k] < floor && core->config.limits.durability == GCS_DURABILITY_DISK)
+            action_fail(core, "the message log has lost what this member had stored");
+        core->logged[k] = stored(core)[k] = received(core)[k];
+    }
+    core->stage = STAGE_WEDGED;
+    action_add(core, GCS_ACTION_RUNNING)->flag = false;
+}
