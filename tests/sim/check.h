@@ -1,0 +1,81 @@
+/* What has to be true, checked apart from the code under test; one file for each invariant of
+ * docs/protocol.md, section 6 (its number in brackets). Each breaks the world by world_violation.
+ *
+ *     check_agreement.c    [1] what members apply are prefixes of one sequence
+ *     check_integrity.c    [2] nothing twice, nothing that was not sent
+ *     check_validity.c     [3] after the last fault everything is answered within bounded steps
+ *     check_durability.c   [4] what was answered is in the order and in every member's state
+ *     check_linear.c       [7] real time and the reference model explain every answer
+ *     check_once.c         [8] one request, one effect, one answer
+ *     check_convergence.c  [9] equal index, equal history and digest; records add up to the digest */
+#ifndef TUTTI_SIM_CHECK_H
+#define TUTTI_SIM_CHECK_H
+
+#include "base/hash.h"
+#include "gcs-fastdelivery/gcs.h"
+#include "tests/sim/world.h"
+
+/* One place of the order, as the first member that applied it saw it. */
+struct order_entry {
+    bool event; /* begins an epoch */
+    uint64_t epoch, seq, ts;
+    uint8_t origin;
+    uint32_t bytes;
+    uint8_t *payload; /* owned copy; NULL of an event */
+    struct hash128 history, digest;
+};
+
+struct check_member {
+    uint64_t applied;     /* the last index that it applied */
+    uint64_t applied_max; /* before all its crashes */
+    uint64_t released;
+    bool fresh; /* started and applied nothing yet */
+};
+
+struct checks {
+    struct world *world;
+    struct order_entry *order; /* index i at [i - 1] */
+    uint64_t order_count, order_capacity;
+    struct check_member members[GCS_MEMBER_MAX];
+    uint32_t member_count;
+    uint64_t epoch, seq_last[GCS_MEMBER_MAX]; /* of the running epoch in the order */
+    uint64_t ts_last;
+    uint8_t rank_last;
+    uint64_t answered_max; /* the highest index of an answered write */
+    /* Whether somebody multicast this payload (integrity). */
+    bool (*was_sent)(void *user, uint8_t origin, const uint8_t *payload, uint32_t bytes);
+    /* A new place of the order (for what lies above the order). */
+    void (*ordered)(void *user, uint64_t index, const struct order_entry *entry);
+    void *user;
+};
+
+void checks_init(struct checks *checks, struct world *world, uint32_t member_count);
+void checks_finish(struct checks *checks);
+
+/* A member begins a life; what it applied after its last stable state comes again. */
+void checks_started(struct checks *checks, uint32_t member);
+
+/* A member applied `index`: a message, or (NULL) the event that begins an epoch. */
+void checks_applied(struct checks *checks, uint32_t member, uint64_t index,
+                    const struct gcs_message *message, struct hash128 history,
+                    struct hash128 digest);
+
+/* A member takes everything up to `index` as received by all. */
+void checks_released(struct checks *checks, uint32_t member, uint64_t index);
+
+/* A write at `index` was answered to a client. */
+void checks_answered(struct checks *checks, uint64_t index);
+
+/* True when all members have applied the same index, the highest ever applied and answered. */
+bool checks_level(const struct checks *checks);
+
+/* ---- the invariants, called by the above ---- */
+
+void check_agreement(struct checks *checks, uint32_t member, uint64_t index,
+                     const struct order_entry *seen);
+void check_integrity(struct checks *checks, uint64_t index, const struct order_entry *entry);
+void check_convergence(struct checks *checks, uint32_t member, uint64_t index,
+                       const struct order_entry *seen);
+void check_durability(struct checks *checks, uint32_t member);
+
+#endif

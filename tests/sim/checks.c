@@ -1,0 +1,100 @@
+/* The order as an onlooker sees it: the sequence of what was applied anywhere, and how far each
+ * member is in it. The invariants themselves are in files of their own. */
+#include "tests/sim/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void checks_init(struct checks *checks, struct world *world, uint32_t member_count)
+{
+    memset(checks, 0, sizeof *checks);
+    checks->world = world;
+    checks->member_count = member_count;
+    checks->order_capacity = 256;
+    checks->order = sim_alloc(checks->order_capacity * sizeof *checks->order);
+}
+
+void checks_finish(struct checks *checks)
+{
+    for (uint64_t i = 0; i < checks->order_count; i++)
+        free(checks->order[i].payload);
+    free(checks->order);
+}
+
+void checks_started(struct checks *checks, uint32_t member)
+{
+    struct check_member *m = &checks->members[member];
+    m->fresh = true;
+    m->released = 0;
+}
+
+static void order_append(struct checks *checks, struct order_entry entry)
+{
+    if (checks->order_count == checks->order_capacity) {
+        checks->order_capacity *= 2;
+        checks->order =
+            realloc(checks->order, checks->order_capacity * sizeof *checks->order);
+        MUST(checks->order);
+    }
+    if (!entry.event) {
+        uint8_t *copy = sim_alloc(entry.bytes);
+        memcpy(copy, entry.payload, entry.bytes);
+        entry.payload = copy;
+    }
+    checks->order[checks->order_count++] = entry;
+}
+
+static struct order_entry entry_of(const struct gcs_message *message, struct hash128 history,
+                                   struct hash128 digest)
+{
+    struct order_entry entry = {.history = history, .digest = digest, .event = !message};
+    if (!message)
+        return entry;
+    entry.epoch = message->epoch;
+    entry.seq = message->seq;
+    entry.ts = message->ts;
+    entry.origin = message->origin;
+    entry.bytes = message->payload->bytes;
+    entry.payload = message->payload->data;
+    return entry;
+}
+
+void checks_applied(struct checks *checks, uint32_t member, uint64_t index,
+                    const struct gcs_message *message, struct hash128 history,
+                    struct hash128 digest)
+{
+    struct order_entry seen = entry_of(message, history, digest);
+    check_agreement(checks, member, index, &seen);
+    if (checks->world->stopped)
+        return;
+    if (index == checks->order_count + 1) {
+        order_append(checks, seen);
+        const struct order_entry *entry = &checks->order[index - 1];
+        check_integrity(checks, index, entry);
+        if (checks->ordered && !checks->world->stopped)
+            checks->ordered(checks->user, index, entry);
+    } else {
+        check_convergence(checks, member, index, &seen);
+    }
+    struct check_member *m = &checks->members[member];
+    m->fresh = false;
+    m->applied = index;
+    if (index > m->applied_max)
+        m->applied_max = index;
+    world_mix(checks->world, history.low);
+}
+
+void checks_answered(struct checks *checks, uint64_t index)
+{
+    if (index > checks->answered_max)
+        checks->answered_max = index;
+}
+
+bool checks_level(const struct checks *checks)
+{
+    for (uint32_t i = 0; i < checks->member_count; i++)
+        if (checks->members[i].applied != checks->order_count || checks->members[i].fresh ||
+            checks->members[i].released != checks->order_count)
+            return false;
+    return true;
+}

@@ -1,0 +1,86 @@
+/* A cluster in one world: members, clients, faults, checks; one seed of the simulator.
+ *
+ * The course of a seed: start; load and faults until it has its size; heal; drain (everything is
+ * answered within a bounded number of steps); level (all members equal); last checks. */
+#ifndef TUTTI_SIM_CLUSTER_H
+#define TUTTI_SIM_CLUSTER_H
+
+#include "tests/sim/check.h"
+#include "tests/sim/fault.h"
+#include "tests/sim/host.h"
+
+enum { CLUSTER_CLIENTS_MAX = 8 };
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t steps;     /* at least; default 20,000 */
+    uint64_t operations; /* at least; default 300 */
+    uint32_t replicas;  /* 0: by the seed */
+    uint32_t faults;    /* set of 1 << enum fault_kind; those that the seed may use */
+    bool faults_given;
+    int durability;     /* enum gcs_durability; -1: by the seed */
+    bool only_order;    /* the group alone, without namespace and clients */
+    bool trace;
+};
+
+/* What a seed was made of. */
+struct sim_result {
+    uint64_t steps, operations, simulated_ns, trace_hash;
+    uint64_t order, epochs, messages, resent, reads_waited, duplicates;
+    uint64_t faults[FAULT_COUNT];
+    char violation[1024];
+};
+
+struct load_ops;
+
+struct cluster {
+    struct world world;
+    struct sim_net net;
+    struct checks checks;
+    struct faults faults;
+    struct sim_options options;
+    struct gcs_measures measures;
+    enum gcs_durability durability;
+    uint32_t window_messages;
+    uint64_t heartbeat_ns;
+    struct gcs_member addresses[GCS_MEMBER_MAX];
+    struct host members[GCS_MEMBER_MAX];
+    uint32_t member_count;
+    const struct load_ops *load_ops;
+    void *load; /* of load_ops */
+};
+
+/* What runs on the members and who gives them work. */
+struct load_ops {
+    const struct host_ops *member;
+    void (*begin)(struct cluster *cluster);   /* after the hosts are made, before they start */
+    bool (*sized)(struct cluster *cluster);   /* enough operations were done */
+    void (*pause)(struct cluster *cluster);   /* begin nothing new */
+    bool (*drained)(struct cluster *cluster, char detail[256]); /* everything is answered */
+    void (*final)(struct cluster *cluster);   /* last checks, all members level */
+    void (*count)(struct cluster *cluster, struct sim_result *result);
+    void (*finish)(struct cluster *cluster);
+    /* Faults of clients: true if it fired. */
+    bool (*client_fault)(struct cluster *cluster, enum fault_kind kind);
+};
+
+/* Run one seed. */
+void sim_run(const struct sim_options *options, const struct load_ops *ops,
+             struct sim_result *ret_result);
+
+/* Invariant 3 (check_validity.c): true when there is nothing left to wait for; otherwise `detail`. */
+bool check_validity(struct cluster *cluster, char detail[256]);
+
+extern const struct load_ops order_load;   /* order_load.c */
+extern const struct load_ops replica_load; /* replica_load.c */
+
+static inline struct cluster *cluster_of_host(struct host *host)
+{
+    return host->user;
+}
+static inline uint32_t member_of_host(struct host *host)
+{
+    return (uint32_t)(host - cluster_of_host(host)->members);
+}
+
+#endif

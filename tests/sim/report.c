@@ -1,0 +1,87 @@
+#include "tests/sim/report.h"
+
+#include <stdio.h>
+
+static void tally_add(struct tally *tally, uint64_t value)
+{
+    if (!tally->count || value < tally->least)
+        tally->least = value;
+    if (value > tally->most)
+        tally->most = value;
+    tally->count++;
+    tally->sum += value;
+}
+
+static void tally_merge(struct tally *tally, const struct tally *other)
+{
+    if (!other->count)
+        return;
+    if (!tally->count || other->least < tally->least)
+        tally->least = other->least;
+    if (other->most > tally->most)
+        tally->most = other->most;
+    tally->count += other->count;
+    tally->sum += other->sum;
+}
+
+void report_add(struct report *report, const struct sim_result *result)
+{
+    uint64_t faults = 0;
+    for (int kind = 0; kind < FAULT_COUNT; kind++) {
+        faults += result->faults[kind];
+        report->by_kind[kind] += result->faults[kind];
+        report->seeds_with_kind[kind] += result->faults[kind] > 0;
+    }
+    tally_add(&report->steps, result->steps);
+    tally_add(&report->operations, result->operations);
+    tally_add(&report->order, result->order);
+    tally_add(&report->epochs, result->epochs);
+    tally_add(&report->faults, faults);
+    tally_add(&report->simulated_ms, result->simulated_ns / 1000000);
+    report->reads_waited += result->reads_waited;
+    report->resent += result->resent;
+    report->duplicates += result->duplicates;
+}
+
+void report_merge(struct report *report, const struct report *other)
+{
+    tally_merge(&report->steps, &other->steps);
+    tally_merge(&report->operations, &other->operations);
+    tally_merge(&report->order, &other->order);
+    tally_merge(&report->epochs, &other->epochs);
+    tally_merge(&report->faults, &other->faults);
+    tally_merge(&report->simulated_ms, &other->simulated_ms);
+    for (int kind = 0; kind < FAULT_COUNT; kind++) {
+        report->by_kind[kind] += other->by_kind[kind];
+        report->seeds_with_kind[kind] += other->seeds_with_kind[kind];
+    }
+    report->reads_waited += other->reads_waited;
+    report->resent += other->resent;
+    report->duplicates += other->duplicates;
+}
+
+static void print_tally(const char *name, const struct tally *tally)
+{
+    printf("  %-20s least %8llu   mean %8llu   most %8llu\n", name,
+           (unsigned long long)tally->least,
+           (unsigned long long)(tally->count ? tally->sum / tally->count : 0),
+           (unsigned long long)tally->most);
+}
+
+void report_print(const struct report *report)
+{
+    printf("%llu seeds\n", (unsigned long long)report->steps.count);
+    print_tally("steps", &report->steps);
+    print_tally("operations", &report->operations);
+    print_tally("places of the order", &report->order);
+    print_tally("epochs", &report->epochs);
+    print_tally("simulated ms", &report->simulated_ms);
+    print_tally("faults that fired", &report->faults);
+    for (int kind = 0; kind < FAULT_COUNT; kind++)
+        printf("    %-12s %8llu in %6llu seeds\n", fault_name((enum fault_kind)kind),
+               (unsigned long long)report->by_kind[kind],
+               (unsigned long long)report->seeds_with_kind[kind]);
+    printf("  reads that waited %llu, requests sent again %llu, duplicates answered %llu\n",
+           (unsigned long long)report->reads_waited, (unsigned long long)report->resent,
+           (unsigned long long)report->duplicates);
+}

@@ -1,0 +1,270 @@
+/* Two ordered maps: what a process sees (`now`) and what a power cut leaves (`stable`), with the
+ * batches in between. Invariant: stable + batches in order = now. */
+#include "tests/sim/store.h"
+
+#include <bsd/sys/tree.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct record {
+    RB_ENTRY(record) entry;
+    size_t key_bytes, value_bytes;
+    uint8_t *value; /* behind the key, in the same allocation */
+    uint8_t key[];
+};
+
+static int record_compare(struct record *a, struct record *b)
+{
+    size_t common = a->key_bytes < b->key_bytes ? a->key_bytes : b->key_bytes;
+    int order = memcmp(a->key, b->key, common);
+    if (order)
+        return order;
+    return (a->key_bytes > b->key_bytes) - (a->key_bytes < b->key_bytes);
+}
+
+RB_HEAD(record_tree, record);
+RB_GENERATE_INTERNAL(record_tree, record, entry, record_compare, __attribute__((unused)) static)
+
+struct held_batch {
+    STAILQ_ENTRY(held_batch) entry;
+    struct store_batch *batch;
+};
+
+struct vault {
+    struct world *world;
+    struct record_tree now, stable;
+    STAILQ_HEAD(, held_batch) batches; /* not synced */
+    uint64_t batch_count, process;
+    bool formatted, fail_sync;
+    struct vault_counters counters;
+};
+
+struct sim_store {
+    struct store base;
+    struct vault *vault;
+    uint64_t process; /* the vault's at its opening */
+};
+
+static struct sim_store *store_of(struct store *store)
+{
+    return CONTAINER_OF(store, struct sim_store, base);
+}
+
+/* ---- trees ---- */
+
+static struct record *record_make(const void *key, size_t key_bytes, const void *value,
+                                  size_t value_bytes)
+{
+    struct record *record = sim_alloc(sizeof *record + key_bytes + value_bytes);
+    record->key_bytes = key_bytes;
+    record->value_bytes = value_bytes;
+    record->value = record->key + key_bytes;
+    if (key_bytes)
+        memcpy(record->key, key, key_bytes);
+    if (value_bytes)
+        memcpy(record->value, value, value_bytes);
+    return record;
+}
+
+/* Put, or delete where `value` is NULL. */
+static int tree_change(void *user, const void *key, size_t key_bytes, const void *value,
+                       size_t value_bytes)
+{
+    struct record_tree *tree = user;
+    struct record *record = record_make(key, key_bytes, value, value ? value_bytes : 0);
+    struct record *old = RB_FIND(record_tree, tree, record);
+    if (old) {
+        RB_REMOVE(record_tree, tree, old);
+        free(old);
+    }
+    if (value)
+        RB_INSERT(record_tree, tree, record);
+    else
+        free(record);
+    return 0;
+}
+
+static void tree_free(struct record_tree *tree)
+{
+    struct record *record;
+    while ((record = RB_MIN(record_tree, tree))) {
+        RB_REMOVE(record_tree, tree, record);
+        free(record);
+    }
+}
+
+static void tree_copy(struct record_tree *to, struct record_tree *from)
+{
+    struct record *record;
+    RB_FOREACH (record, record_tree, from)
+        tree_change(to, record->key, record->key_bytes, record->value, record->value_bytes);
+}
+
+/* ---- batches ---- */
+
+/* The oldest `count` batches become stable. */
+static void batches_settle(struct vault *vault, uint64_t count, bool apply)
+{
+    struct held_batch *held;
+    while (count-- && (held = STAILQ_FIRST(&vault->batches))) {
+        if (apply)
+            store_batch_each(held->batch, tree_change, &vault->stable);
+        STAILQ_REMOVE_HEAD(&vault->batches, entry);
+        vault->batch_count--;
+        store_batch_destroy(held->batch);
+        free(held);
+    }
+}
+
+static int batch_copy(void *user, const void *key, size_t key_bytes, const void *value,
+                      size_t value_bytes)
+{
+    return value ? store_batch_put(user, key, key_bytes, value, value_bytes)
+                 : store_batch_delete(user, key, key_bytes);
+}
+
+/* ---- the contract ---- */
+
+static int sim_get(struct store *base, const void *key, size_t key_bytes, void **ret_value,
+                   size_t *ret_bytes, struct error *error)
+{
+    (void)error;
+    struct record *wanted = record_make(key, key_bytes, NULL, 0);
+    struct record *record = RB_FIND(record_tree, &store_of(base)->vault->now, wanted);
+    free(wanted);
+    if (!record)
+        return STORE_ABSENT;
+    void *value = sim_alloc(record->value_bytes);
+    memcpy(value, record->value, record->value_bytes);
+    *ret_value = value;
+    *ret_bytes = record->value_bytes;
+    return 0;
+}
+
+static int sim_scan(struct store *base, const void *from, size_t from_bytes, const void *to,
+                    size_t to_bytes,
+                    bool (*each)(void *user, const void *key, size_t key_bytes, const void *value,
+                                 size_t value_bytes),
+                    void *user, struct error *error)
+{
+    (void)error;
+    struct record *first = record_make(from, from_bytes, NULL, 0);
+    struct record *last = record_make(to, to_bytes, NULL, 0);
+    struct record *record = RB_NFIND(record_tree, &store_of(base)->vault->now, first);
+    for (; record; record = RB_NEXT(record_tree, , record)) {
+        if (to_bytes && record_compare(record, last) >= 0)
+            break;
+        if (!each(user, record->key, record->key_bytes, record->value, record->value_bytes))
+            break;
+    }
+    free(first);
+    free(last);
+    return 0;
+}
+
+static int sim_write(struct store *base, const struct store_batch *batch, bool sync,
+                     struct error *error)
+{
+    struct vault *vault = store_of(base)->vault;
+    if (store_of(base)->process != vault->process)
+        return 0;
+    if (sync && vault->fail_sync) {
+        vault->fail_sync = false;
+        vault->counters.syncs_failed++;
+        return error_set(error, -EIO, "simulated: sync failed");
+    }
+    struct held_batch *held = sim_alloc(sizeof *held);
+    held->batch = store_batch_create();
+    MUST(held->batch && store_batch_each(batch, batch_copy, held->batch) == 0);
+    STAILQ_INSERT_TAIL(&vault->batches, held, entry);
+    vault->batch_count++;
+    store_batch_each(batch, tree_change, &vault->now);
+    vault->counters.writes++;
+    if (sync) {
+        vault->counters.syncs++;
+        batches_settle(vault, UINT64_MAX, true);
+    }
+    return 0;
+}
+
+static void sim_close(struct store *base)
+{
+    free(store_of(base));
+}
+
+static const struct store_ops sim_store_ops = {
+    .name = "sim", .get = sim_get, .scan = sim_scan, .write = sim_write, .close = sim_close};
+
+int sim_store_open(struct vault *vault, bool create, struct store **ret_store, struct error *error)
+{
+    if (create && vault->formatted)
+        return error_set(error, -EEXIST, "simulated: there is a store already");
+    if (!create && !vault->formatted)
+        return error_set(error, -ENOENT, "simulated: there is no store");
+    struct sim_store *store = sim_alloc(sizeof *store);
+    store->base.ops = &sim_store_ops;
+    store->vault = vault;
+    store->process = vault->process;
+    vault->formatted = true;
+    *ret_store = &store->base;
+    return 0;
+}
+
+void vault_cut_process(struct vault *vault)
+{
+    vault->process++;
+}
+
+/* ---- the medium ---- */
+
+struct vault *vault_create(struct world *world)
+{
+    struct vault *vault = sim_alloc(sizeof *vault);
+    vault->world = world;
+    RB_INIT(&vault->now);
+    RB_INIT(&vault->stable);
+    STAILQ_INIT(&vault->batches);
+    return vault;
+}
+
+void vault_destroy(struct vault *vault)
+{
+    batches_settle(vault, UINT64_MAX, false);
+    tree_free(&vault->now);
+    tree_free(&vault->stable);
+    free(vault);
+}
+
+bool vault_formatted(const struct vault *vault)
+{
+    return vault->formatted;
+}
+
+void vault_power_cut(struct vault *vault)
+{
+    uint64_t keep = prng_below(&vault->world->prng, vault->batch_count + 1);
+    vault->counters.batches_lost += vault->batch_count - keep;
+    batches_settle(vault, keep, true);
+    if (vault->batch_count) {
+        batches_settle(vault, UINT64_MAX, false);
+        tree_free(&vault->now);
+        tree_copy(&vault->now, &vault->stable);
+    }
+    vault->fail_sync = false;
+}
+
+void vault_fail_sync(struct vault *vault)
+{
+    vault->fail_sync = true;
+}
+
+void vault_heal(struct vault *vault)
+{
+    vault->fail_sync = false;
+}
+
+void vault_counters(const struct vault *vault, struct vault_counters *ret_counters)
+{
+    *ret_counters = vault->counters;
+}
