@@ -10,8 +10,8 @@
 #include <bsd/sys/tree.h>
 #include <sys/queue.h>
 
-/* OPENING until the group has answered PROTO_SESSION_OPEN; CLOSING from PROTO_SESSION_CLOSE on. */
-enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_ENDED };
+/* OPENING until the group has answered PROTO_SESSION_OPEN. */
+enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_ENDED };
 
 /* WAITING for a slot, READY to be sent, SENT on the present connection. */
 enum request_state { REQUEST_WAITING, REQUEST_READY, REQUEST_SENT };
@@ -49,6 +49,7 @@ struct client_session {
     uint8_t cluster[16];
     bool cluster_known;
     enum session_state state;
+    bool closing; /* PROTO_SESSION_CLOSE was submitted: nothing more is taken */
     struct prng prng;
 
     /* session_link.c */

@@ -115,32 +115,85 @@ static int take_in(struct client_session *s, struct proto_request *request,
     return 0;
 }
 
+/* --- slots --- */
+
+/* The slot that is given next, and its next sequence number. */
+static void name_next(const struct client_session *s, struct proto_request *request)
+{
+    request->slot = s->free_slots[s->free_count - 1];
+    request->seq = s->seq[request->slot] + 1;
+}
+
+/* That slot is this request's now; it is encoded with it. */
+static void take_slot(struct client_session *s, struct request *r)
+{
+    r->slot = s->free_slots[--s->free_count];
+    s->seq[r->slot]++;
+    move_to(s, r, REQUEST_READY);
+}
+
+/* Name a waiting write by (slot, seq): its encoding is made anew. */
+static int give_slot(struct client_session *s, struct request *r)
+{
+    struct proto_request request;
+    MUST(proto_request_decode(r->payload->data, r->payload->bytes, &request) == 0);
+    name_next(s, &request);
+    struct blob *named;
+    int code = encode(s, &request, &named);
+    if (code)
+        return code;
+    s->request_bytes += named->bytes;
+    s->request_bytes -= r->payload->bytes;
+    blob_unref(r->payload);
+    r->payload = named;
+    take_slot(s, r);
+    return 0;
+}
+
 static bool clients_may_ask(enum proto_opcode code)
 {
     const struct proto_op_info *info = proto_op_info(code);
     return info && !info->replica_only && code != PROTO_SESSION_OPEN && code != PROTO_SESSION_KEEP;
 }
 
-int client_session_submit(struct client_session *s, const struct proto_credentials *credentials,
-                          const struct proto_op *op, client_session_done *done, void *user,
-                          uint64_t *ret_tag)
+static int admissible(const struct client_session *s, enum proto_opcode code)
 {
-    if (s->state == SESSION_CLOSING || s->state == SESSION_ENDED)
+    if (s->closing || s->state == SESSION_ENDED)
         return -ESHUTDOWN;
-    if (!clients_may_ask(op->code))
+    if (!clients_may_ask(code))
         return -EINVAL;
     if (s->request_count >= CLIENT_SESSION_REQUESTS_MAX ||
         s->request_bytes >= CLIENT_SESSION_BYTES_MAX)
         return -EAGAIN;
-    struct proto_request request = {.credentials = *credentials, .op = *op};
-    struct request *r;
-    int code = take_in(s, &request, done, user, &r);
+    return 0;
+}
+
+/* A write that finds a slot free is encoded with it at once. */
+static bool slot_at_once(const struct client_session *s, enum proto_opcode code)
+{
+    return proto_op_info(code)->write && s->free_count && TAILQ_EMPTY(&s->waiting_writes);
+}
+
+int client_session_submit(struct client_session *s, const struct proto_credentials *credentials,
+                          const struct proto_op *op, client_session_done *done, void *user,
+                          uint64_t *ret_tag)
+{
+    int code = admissible(s, op->code);
     if (code)
         return code;
+    struct proto_request request = {.credentials = *credentials, .op = *op};
+    bool at_once = slot_at_once(s, op->code);
+    if (at_once)
+        name_next(s, &request);
+    struct request *r;
+    code = take_in(s, &request, done, user, &r);
+    if (code)
+        return code;
+    if (at_once)
+        take_slot(s, r);
     if (ret_tag)
         *ret_tag = r->tag;
-    if (op->code == PROTO_SESSION_CLOSE)
-        s->state = SESSION_CLOSING;
+    s->closing = op->code == PROTO_SESSION_CLOSE;
     session_pump(s);
     return 0;
 }
@@ -152,28 +205,7 @@ void client_session_forget(struct client_session *s, uint64_t tag)
         r->done = NULL;
 }
 
-/* --- slots and sending --- */
-
-/* Name a waiting write by (slot, seq): its encoding is made anew. */
-static int give_slot(struct client_session *s, struct request *r, uint16_t slot)
-{
-    struct proto_request request;
-    MUST(proto_request_decode(r->payload->data, r->payload->bytes, &request) == 0);
-    request.slot = slot;
-    request.seq = s->seq[slot] + 1;
-    struct blob *named;
-    int code = encode(s, &request, &named);
-    if (code)
-        return code;
-    s->request_bytes += named->bytes;
-    s->request_bytes -= r->payload->bytes;
-    blob_unref(r->payload);
-    r->payload = named;
-    r->slot = slot;
-    s->seq[slot]++;
-    move_to(s, r, REQUEST_READY);
-    return 0;
-}
+/* --- sending --- */
 
 /* Requests that memory is too short for stay waiting: each answer tries again. */
 static void admit(struct client_session *s)
@@ -181,11 +213,9 @@ static void admit(struct client_session *s)
     struct request *r;
     if (s->state == SESSION_OPENING)
         return;
-    while (s->free_count && (r = TAILQ_FIRST(&s->waiting_writes))) {
-        if (give_slot(s, r, s->free_slots[s->free_count - 1]))
+    while (s->free_count && (r = TAILQ_FIRST(&s->waiting_writes)))
+        if (give_slot(s, r))
             break;
-        s->free_count--;
-    }
     while (s->reads_out < s->slot_count && (r = TAILQ_FIRST(&s->waiting_reads))) {
         move_to(s, r, REQUEST_READY);
         s->reads_out++;

@@ -370,6 +370,23 @@ Test(session, close)
     harness_teardown(&h);
 }
 
+Test(session, closed_before_it_was_open)
+{
+    struct proto_credentials nobody = {0};
+    struct proto_op close_op = {.code = PROTO_SESSION_CLOSE};
+    harness_setup(&h, 1);
+    harness_begin(&h);
+    harness_write(&h, 20);
+    cr_assert(client_session_submit(h.session, &nobody, &close_op, NULL, NULL, NULL) == 0);
+    harness_run(&h);
+    harness_run_ms(&h, 30);
+    cr_expect(h.answered + h.failed == 20 && h.wrong == 0 && h.ended == 0);
+    cr_expect(h.table.closes == 1 && h.table.violations == 0);
+    cr_expect(client_session_submit(h.session, &nobody, &close_op, NULL, NULL, NULL) ==
+              -ESHUTDOWN);
+    harness_teardown(&h);
+}
+
 Test(session, end)
 {
     harness_setup(&h, 1);
