@@ -1,7 +1,7 @@
 /* One replica: sessions, order, apply, reads, on a loop, a transport, a store and a disk.
  *
- * `main.c` makes one on libuv, TCP, LevelDB and a directory; the simulator makes several on its own.
- * Threads: the loop thread. */
+ * `main.c` makes one on libuv, TCP, LevelDB and a directory; the simulator makes several on its
+ * own. Threads: the loop thread. */
 #ifndef TUTTI_MDS_REPLICA_H
 #define TUTTI_MDS_REPLICA_H
 
@@ -41,13 +41,31 @@ struct replica_config {
 
 void replica_config_defaults(struct replica_config *config);
 
-/* Opens everything (blocks), replays the log, listens, connects. Errors: text says cause and way out;
- * -EEXIST (init, but the disk holds a replica), -ENOENT (no init, and the disk is empty), -EPROTO (a
- * newer format), -EXDEV (another cluster's or node's data), -EADDRINUSE, -EBADMSG, -errno. */
+/* Opens everything (blocks), replays the log, listens, connects. Errors: text says cause and way
+ * out; -EEXIST (init, but the disk holds a replica), -ENOENT (no init, and the disk is empty),
+ * -EPROTO (a newer format), -EXDEV (another cluster's or node's data), -EADDRINUSE, -EBADMSG,
+ * -errno. */
 int replica_create(const struct replica_config *config, struct replica **ret_replica,
                    struct error *error) WARN_UNUSED;
 
-/* Begin an orderly end: stop taking requests, finish what was taken, flush the store; then `done`. */
+/* The cluster that a new replica is born into. */
+struct replica_birth {
+    const char *name;
+    uint8_t cluster[16];
+    uint64_t lineage;
+    struct gcs_member members[GCS_MEMBER_MAX];
+    uint32_t member_count;
+};
+
+/* Format an empty disk: store, incarnation, and last of all the identity; after a crash in between
+ * it can be called again. Blocks. What `tuttictl cluster create` makes a waiting replica do; the
+ * replica must not be open. Errors: -EINVAL (the birth and the configuration disagree), -EEXIST,
+ * -errno. */
+int replica_format(const struct replica_config *config, const struct replica_birth *birth,
+                   struct error *error) WARN_UNUSED;
+
+/* Begin an orderly end: stop taking requests, finish what was taken, flush the store; then `done`.
+ */
 void replica_stop(struct replica *replica, void (*done)(void *user), void *user);
 
 /* Free. Without replica_stop before, this is what a crash is to everybody else. */

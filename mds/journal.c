@@ -1,0 +1,442 @@
+/* The group's disk: message log, group state, and what may be flushed and forgotten.
+ *
+ * Invariants: `entries` are in lsn order, each message once in `by_message`. `unflushed` is in
+ * index order; its head is the first index that the local log has not stored. Source:
+ * docs/protocol.md, section 3.4; docs/decisions.md, write-back in generations. */
+#include "mds/journal.h"
+#include "store/metafile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* Names a message; without padding, because it is hashed as bytes. */
+struct message_key {
+    uint64_t epoch, seq, origin;
+};
+
+struct entry {
+    struct message_key key;
+    uint64_t lsn, ts;
+    uint64_t index;       /* of the order; 0: not delivered */
+    bool listed;          /* in by_message */
+    struct blob *payload; /* until it was handed over by journal_recovered */
+    TAILQ_ENTRY(entry) link;
+    UT_hash_handle hh;
+};
+
+struct unflushed {
+    uint64_t index, lsn;
+    STAILQ_ENTRY(unflushed) link;
+};
+
+struct journal {
+    struct journal_config config;
+    struct msglog *log;
+    struct work_queue *queue; /* of the group's state */
+    TAILQ_HEAD(, entry) entries;
+    struct entry *by_message;
+    struct entry *stored_last; /* the last entry that is stored */
+    uint64_t stored_lsn;
+    STAILQ_HEAD(, unflushed) unflushed;
+    uint32_t recovered_count;
+    uint64_t durable; /* index that the store holds durably */
+    void *state;      /* as read at the start */
+    size_t state_bytes;
+
+    struct work save_work;
+    uint8_t save_state[GCS_STATE_BYTES_MAX];
+    size_t save_bytes;
+    int save_code;
+    struct error save_error;
+
+    struct loop_task fetch_empty; /* says that there is nothing to fetch, from the loop */
+    struct message_key fetch_next;
+    uint64_t fetch_lsn_next, fetch_lsn_to, fetch_lsn_before;
+    bool failed;
+};
+
+static void journal_fail(struct journal *journal, int code, const char *detail)
+{
+    if (journal->failed)
+        return;
+    journal->failed = true;
+    journal->config.failed(journal->config.user, code, detail);
+}
+
+static struct entry *entry_find(const struct journal *journal, uint64_t epoch, uint8_t origin,
+                                uint64_t seq)
+{
+    struct message_key key = {.epoch = epoch, .seq = seq, .origin = origin};
+    struct entry *entry;
+    HASH_FIND(hh, journal->by_message, &key, sizeof key, entry);
+    return entry;
+}
+
+/* A second copy of a message is only taken along. */
+static struct entry *entry_add(struct journal *journal, uint64_t lsn, uint64_t epoch,
+                               uint8_t origin, uint64_t seq, uint64_t ts)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry =
+        (struct entry){.key = {.epoch = epoch, .seq = seq, .origin = origin}, .lsn = lsn, .ts = ts};
+    if (entry_find(journal, epoch, origin, seq)) {
+        entry->index = 1;
+    } else {
+        entry->listed = true;
+        HASH_ADD(hh, journal->by_message, key, sizeof entry->key, entry);
+    }
+    TAILQ_INSERT_TAIL(&journal->entries, entry, link);
+    return entry;
+}
+
+static void entry_drop(struct journal *journal, struct entry *entry)
+{
+    if (journal->stored_last == entry)
+        journal->stored_last = NULL;
+    if (entry->listed)
+        HASH_DEL(journal->by_message, entry);
+    TAILQ_REMOVE(&journal->entries, entry, link);
+    blob_unref(entry->payload);
+    free(entry);
+}
+
+/* True for what the store held already when the log was read. */
+static bool is_applied(const struct journal *journal, const struct msglog_record *record)
+{
+    const struct gcs_position *applied = &journal->config.applied;
+    if (record->epoch != applied->epoch)
+        return record->epoch < applied->epoch;
+    if (record->ts != applied->ts)
+        return record->ts < applied->ts;
+    return record->origin <= applied->rank;
+}
+
+static int recover_record(void *user, uint64_t lsn, const struct msglog_record *record)
+{
+    struct journal *journal = user;
+    if (record->payload == NULL || record->origin >= GCS_MEMBER_MAX)
+        return -EBADMSG;
+    struct entry *entry =
+        entry_add(journal, lsn, record->epoch, record->origin, record->seq, record->ts);
+    if (!entry)
+        return -ENOMEM;
+    entry->payload = blob_ref(record->payload);
+    if (is_applied(journal, record))
+        entry->index = 1;
+    journal->stored_last = entry;
+    journal->stored_lsn = lsn;
+    journal->recovered_count++;
+    return 0;
+}
+
+static void allow(struct journal *journal)
+{
+    struct unflushed *head;
+    uint64_t index = 0;
+    while ((head = STAILQ_FIRST(&journal->unflushed)) && head->lsn <= journal->stored_lsn) {
+        STAILQ_REMOVE_HEAD(&journal->unflushed, link);
+        index = head->index;
+        free(head);
+    }
+    if (index)
+        journal->config.allowed(journal->config.user, index);
+}
+
+static void on_synced(void *user, uint64_t lsn)
+{
+    struct journal *journal = user;
+    struct entry *last = journal->stored_last;
+    struct entry *next = last ? TAILQ_NEXT(last, link) : TAILQ_FIRST(&journal->entries);
+    if (journal->failed)
+        return;
+    journal->stored_lsn = lsn;
+    for (; next && next->lsn <= lsn; next = TAILQ_NEXT(next, link))
+        last = next;
+    if (last && last != journal->stored_last) {
+        journal->stored_last = last;
+        journal->config.stored(journal->config.user, last->key.epoch, (uint8_t)last->key.origin,
+                               last->key.seq);
+    }
+    allow(journal);
+}
+
+static void on_log_failed(void *user, int code, const char *detail)
+{
+    journal_fail(user, code, detail);
+}
+
+static int read_state(struct journal *journal, struct error *error)
+{
+    int rc =
+        metafile_read(journal->config.disk, "group", &journal->state, &journal->state_bytes, error);
+    if (rc == METAFILE_ABSENT)
+        return 0;
+    return rc < 0 ? error_wrap(error, rc, "the file group") : 0;
+}
+
+static int read_log(struct journal *journal, struct error *error)
+{
+    const struct msglog_config config = {
+        .loop = journal->config.loop,
+        .disk = journal->config.disk,
+        .segment_bytes = journal->config.segment_bytes,
+        .record_bytes_max = journal->config.payload_bytes_max,
+        .sync = journal->config.sync,
+        .user = journal,
+        .synced = on_synced,
+        .failed = on_log_failed,
+    };
+    int rc = msglog_open(&config, recover_record, &journal->log, error);
+    return rc < 0 ? error_wrap(error, rc, "the message log") : 0;
+}
+
+static void fetch_empty_run(struct loop_task *task)
+{
+    struct journal *journal = CONTAINER_OF(task, struct journal, fetch_empty);
+    journal->config.fetched(journal->config.user, NULL);
+}
+
+int journal_open(const struct journal_config *config, struct journal **ret_journal,
+                 struct error *error)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (!journal)
+        return error_set(error, -ENOMEM, "no memory");
+    journal->config = *config;
+    journal->fetch_empty = (struct loop_task){.run = fetch_empty_run, .phase = LOOP_PHASE_ORDER};
+    TAILQ_INIT(&journal->entries);
+    STAILQ_INIT(&journal->unflushed);
+    int rc = read_state(journal, error);
+    if (rc == 0)
+        rc = read_log(journal, error);
+    if (rc == 0 && !(journal->queue = work_queue_create(config->loop, "group state")))
+        rc = error_set(error, -ENOMEM, "no thread for the group's state");
+    if (rc < 0) {
+        journal_close(journal);
+        return rc;
+    }
+    *ret_journal = journal;
+    return 0;
+}
+
+const void *journal_state(const struct journal *journal, size_t *ret_bytes)
+{
+    *ret_bytes = journal->state_bytes;
+    return journal->state;
+}
+
+uint32_t journal_recovered_count(const struct journal *journal)
+{
+    return journal->recovered_count;
+}
+
+int journal_recovered(struct journal *journal,
+                      int (*each)(void *user, const struct gcs_message *message), void *user)
+{
+    struct entry *entry;
+    int rc = 0;
+    TAILQ_FOREACH (entry, &journal->entries, link) {
+        const struct gcs_message message = {.epoch = entry->key.epoch,
+                                            .seq = entry->key.seq,
+                                            .ts = entry->ts,
+                                            .origin = (uint8_t)entry->key.origin,
+                                            .payload = entry->payload};
+        if (rc == 0 && entry->listed)
+            rc = each(user, &message);
+        blob_unref(entry->payload);
+        entry->payload = NULL;
+    }
+    free(journal->state);
+    journal->state = NULL;
+    journal->state_bytes = 0;
+    return rc;
+}
+
+void journal_store(struct journal *journal, const struct gcs_message *message)
+{
+    const struct msglog_record record = {.kind = 1,
+                                         .origin = message->origin,
+                                         .epoch = message->epoch,
+                                         .seq = message->seq,
+                                         .ts = message->ts,
+                                         .payload = message->payload};
+    if (journal->failed)
+        return;
+    uint64_t lsn = msglog_append(journal->log, &record);
+    if (!entry_add(journal, lsn, message->epoch, message->origin, message->seq, message->ts))
+        journal_fail(journal, -ENOMEM, "no memory for the message log");
+}
+
+static void save_run(struct work *work)
+{
+    struct journal *journal = CONTAINER_OF(work, struct journal, save_work);
+    journal->save_code = metafile_write(journal->config.disk, "group", journal->save_state,
+                                        journal->save_bytes, &journal->save_error);
+}
+
+static void save_done(struct work *work)
+{
+    struct journal *journal = CONTAINER_OF(work, struct journal, save_work);
+    if (journal->failed)
+        return;
+    if (journal->save_code < 0)
+        journal_fail(journal, journal->save_code, journal->save_error.text);
+    else
+        journal->config.saved(journal->config.user);
+}
+
+void journal_save(struct journal *journal, const void *state, size_t bytes)
+{
+    MUST(bytes <= sizeof journal->save_state);
+    memcpy(journal->save_state, state, bytes);
+    journal->save_bytes = bytes;
+    journal->save_work = (struct work){.run = save_run, .done = save_done};
+    work_queue_submit(journal->queue, &journal->save_work);
+}
+
+static void fetch_each(void *user, uint64_t lsn, const struct msglog_record *record)
+{
+    struct journal *journal = user;
+    struct message_key *next = &journal->fetch_next;
+    journal->fetch_lsn_next = lsn + 1;
+    if (journal->failed || record->epoch != next->epoch || record->origin != next->origin ||
+        record->seq != next->seq || lsn > journal->fetch_lsn_to)
+        return;
+    const struct gcs_message message = {.epoch = record->epoch,
+                                        .seq = record->seq,
+                                        .ts = record->ts,
+                                        .origin = record->origin,
+                                        .payload = record->payload};
+    next->seq++;
+    journal->config.fetched(journal->config.user, &message);
+}
+
+static void fetch_done(void *user, int code);
+
+/* Reads on, up to fetch_lsn_to; the log gives so much at a time. */
+static int fetch_read(struct journal *journal)
+{
+    uint64_t count = journal->fetch_lsn_to - journal->fetch_lsn_next + 1;
+    const struct msglog_read request = {.lsn_from = journal->fetch_lsn_next,
+                                        .count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
+                                        .user = journal,
+                                        .each = fetch_each,
+                                        .done = fetch_done};
+    journal->fetch_lsn_before = journal->fetch_lsn_next;
+    return msglog_read(journal->log, &request);
+}
+
+static void fetch_done(void *user, int code)
+{
+    struct journal *journal = user;
+    if (journal->failed)
+        return;
+    if (code < 0 && code != -ENOENT)
+        journal_fail(journal, code, "the message log cannot be read");
+    else if (code == -ENOENT || journal->fetch_lsn_next > journal->fetch_lsn_to ||
+             journal->fetch_lsn_next == journal->fetch_lsn_before || fetch_read(journal) < 0)
+        journal->config.fetched(journal->config.user, NULL);
+}
+
+void journal_fetch(struct journal *journal, uint64_t epoch, uint8_t origin, uint64_t seq_from,
+                   uint64_t seq_to)
+{
+    const struct entry *first = entry_find(journal, epoch, origin, seq_from), *last = first;
+    while (last && last->key.seq < seq_to) {
+        const struct entry *next = entry_find(journal, epoch, origin, last->key.seq + 1);
+        if (!next || next->lsn < last->lsn)
+            break;
+        last = next;
+    }
+    journal->fetch_next = (struct message_key){.epoch = epoch, .seq = seq_from, .origin = origin};
+    journal->fetch_lsn_next = first ? first->lsn : 0;
+    journal->fetch_lsn_to = last ? last->lsn : 0;
+    if (!first || fetch_read(journal) < 0)
+        loop_defer(journal->config.loop, &journal->fetch_empty);
+}
+
+static void unflushed_add(struct journal *journal, uint64_t index, uint64_t lsn)
+{
+    struct unflushed *item = malloc(sizeof *item);
+    if (!item) {
+        journal_fail(journal, -ENOMEM, "no memory for the message log");
+        return;
+    }
+    *item = (struct unflushed){.index = index, .lsn = lsn};
+    STAILQ_INSERT_TAIL(&journal->unflushed, item, link);
+    allow(journal);
+}
+
+void journal_delivered(struct journal *journal, const struct gcs_message *message, uint64_t index)
+{
+    struct entry *entry = entry_find(journal, message->epoch, message->origin, message->seq);
+    if (entry)
+        entry->index = index;
+    unflushed_add(journal, index, entry ? entry->lsn : 0);
+}
+
+/* What an ended epoch did not deliver is void: it counts as done with the epoch event. */
+void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index)
+{
+    struct entry *entry;
+    TAILQ_FOREACH (entry, &journal->entries, link)
+        if (entry->index == 0 && entry->key.epoch < epoch)
+            entry->index = index;
+    unflushed_add(journal, index, 0);
+}
+
+static bool may_forget(const struct journal *journal, const struct entry *entry)
+{
+    return entry->index != 0 && entry->index <= journal->durable &&
+           journal->config.stored_by_all(journal->config.user, entry->key.epoch,
+                                         (uint8_t)entry->key.origin, entry->key.seq);
+}
+
+void journal_durable(struct journal *journal, uint64_t index)
+{
+    struct entry *head;
+    uint64_t lsn = 0;
+    journal->durable = index;
+    while ((head = TAILQ_FIRST(&journal->entries)) && head->lsn <= journal->stored_lsn &&
+           may_forget(journal, head)) {
+        lsn = head->lsn;
+        entry_drop(journal, head);
+    }
+    if (lsn)
+        msglog_trim(journal->log, lsn + 1);
+}
+
+uint64_t journal_backlog_bytes(const struct journal *journal)
+{
+    return msglog_backlog_bytes(journal->log);
+}
+
+void journal_counters(const struct journal *journal, struct msglog_counters *ret_counters)
+{
+    msglog_counters(journal->log, ret_counters);
+}
+
+void journal_close(struct journal *journal)
+{
+    struct entry *entry;
+    struct unflushed *item;
+    if (!journal)
+        return;
+    journal->failed = true; /* no callback from here on */
+    if (journal->log)
+        msglog_close(journal->log);
+    work_queue_destroy(journal->queue);
+    loop_cancel(journal->config.loop, &journal->fetch_empty);
+    while ((entry = TAILQ_FIRST(&journal->entries)))
+        entry_drop(journal, entry);
+    while ((item = STAILQ_FIRST(&journal->unflushed))) {
+        STAILQ_REMOVE_HEAD(&journal->unflushed, link);
+        free(item);
+    }
+    free(journal->state);
+    free(journal);
+}

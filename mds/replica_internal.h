@@ -1,0 +1,264 @@
+/* The parts of one replica and how they know each other.
+ *
+ * Each part is a struct here and a file of its own: server.c (connections), submit.c (writes on
+ * their way into the order), apply.c (the order into records), read.c (local reads), journal.c
+ * (disk), create.c (birth), admin.c (operators). All on the loop thread. */
+#ifndef TUTTI_MDS_REPLICA_INTERNAL_H
+#define TUTTI_MDS_REPLICA_INTERNAL_H
+
+#include "mds/execute.h"
+#include "mds/identity.h"
+#include "mds/journal.h"
+#include "mds/pending.h"
+#include "mds/record.h"
+#include "mds/replica.h"
+#include "mds/txn.h"
+#include "base/buffer.h"
+#include "store/cache.h"
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+struct server;
+struct server_conn;
+struct read;
+struct waiting;
+
+enum replica_phase {
+    REPLICA_WAITING, /* empty, for `cluster create` */
+    REPLICA_SERVING,
+    REPLICA_STOPPING,
+    REPLICA_FAILED, /* says and does nothing any more */
+};
+
+/* --- apply.c: messages from receipt to release ------------------------------------------------ */
+
+/* Names a message; without padding, because it is hashed as bytes. */
+struct message_key {
+    uint64_t epoch, seq, origin;
+};
+
+/* One message or epoch event, from the moment that it is received until it is released. */
+struct ordered {
+    struct message_key key;
+    struct gcs_message message; /* holds a reference; of an epoch event: payload NULL */
+    uint64_t receipt;           /* counts up in order of receipt; epoch events: 0 */
+    uint64_t index;             /* of the order; 0: not delivered */
+    bool applied;
+    STAILQ_HEAD(, waiting) answers; /* requests that it executed, for release */
+    STAILQ_ENTRY(ordered) link;     /* delivered, then applied */
+    TAILQ_ENTRY(ordered) receipt_link;
+    UT_hash_handle hh;
+};
+STAILQ_HEAD(ordered_queue, ordered);
+
+struct apply {
+    struct ordered *by_key;         /* what was received, until it is released */
+    TAILQ_HEAD(, ordered) receipts; /* received and not applied, in order of receipt */
+    struct ordered_queue delivered, applied;
+    uint64_t receipt_last;
+    uint64_t index_delivered; /* the last that the group delivered */
+    uint64_t index_released_group;
+    uint64_t index_released; /* by the group, and applied here */
+
+    struct state_record record; /* the state after the last whole message */
+    struct nspace_state state;  /* the state after the last request */
+    struct session_index *sessions;
+    struct pending *pending;
+    struct nspace_txn txn;
+
+    struct proto_batch batch; /* of the message that is being applied */
+    struct proto_request request;
+    bool in_message, in_request;
+    uint32_t executed; /* requests of this message so far */
+    bool waits;        /* for a record */
+    bool throttled;    /* too many changes wait for the store */
+    struct cache_wait wait;
+    struct loop_task task;
+    struct loop_timer again;
+    struct {
+        uint64_t messages, operations, garbage, misses;
+    } counters;
+};
+
+int apply_init(struct replica *replica) WARN_UNUSED;
+void apply_finish(struct replica *replica);
+/* Callbacks of gcs. */
+void apply_received(struct replica *replica, const struct gcs_message *message);
+void apply_delivered(struct replica *replica, const struct gcs_message *message, uint64_t index);
+void apply_epoch(struct replica *replica, uint64_t epoch, uint64_t index);
+void apply_released(struct replica *replica, uint64_t index);
+/* True when every message with a receipt up to this one is applied. */
+bool apply_receipts_done(const struct replica *replica, uint64_t receipt);
+/* True while the records hold a part of a message. */
+bool apply_is_partial(const struct replica *replica);
+/* The store has taken changes in: go on where too many had collected. */
+void apply_flushed(struct replica *replica);
+
+/* --- submit.c: writes on their way into the order --------------------------------------------- */
+
+struct waiting_key {
+    uint8_t session[PROTO_SESSION_BYTES];
+    uint64_t seq, slot;
+};
+
+/* A client's write, from its arrival until it is answered. */
+struct waiting {
+    struct waiting_key key;
+    struct server_conn *conn; /* NULL: the client is gone */
+    uint64_t tag;
+    uint32_t cost;
+    bool executed;
+    uint64_t epoch, index;
+    struct proto_outcome outcome; /* without data */
+    STAILQ_ENTRY(waiting) link;   /* in an ordered message's answers */
+    LIST_ENTRY(waiting) conn_link;
+    UT_hash_handle hh;
+};
+
+/* An encoded request that is not in a message yet. */
+struct proposal {
+    STAILQ_ENTRY(proposal) link;
+    uint32_t bytes;
+    uint8_t data[];
+};
+
+struct submit {
+    struct waiting *by_key;
+    STAILQ_HEAD(, proposal) backlog;
+    uint64_t backlog_bytes;
+    struct blob *unsent; /* a batch that the group did not take yet */
+    bool blocked;        /* window full or not running */
+    bool full;           /* clients are not read: the backlog is at its bound */
+    uint64_t epoch, sent_seq, released_seq;
+    struct loop_task task;
+    struct {
+        uint64_t messages, operations, attached;
+    } counters;
+};
+
+void submit_init(struct replica *replica);
+void submit_finish(struct replica *replica);
+/* One valid write of a client; `bytes` is its encoding. 0 or -ENOMEM. */
+int submit_request(struct replica *replica, struct server_conn *conn,
+                   const struct proto_request *request, const void *bytes, uint32_t count,
+                   uint32_t cost) WARN_UNUSED;
+/* A request of this replica's own, nobody waits for it. 0 or -ENOMEM. */
+int submit_own(struct replica *replica, const struct proto_request *request) WARN_UNUSED;
+/* A request was executed by `ordered`: whoever waits for it here is answered at release. */
+void submit_executed(struct replica *replica, struct ordered *ordered,
+                     const struct proto_request *request, const struct proto_outcome *outcome);
+/* Answers what `ordered` executed. */
+void submit_released(struct replica *replica, struct ordered *ordered);
+void submit_forget(struct waiting *waiting); /* its connection is gone */
+void submit_epoch(struct replica *replica, uint64_t epoch);
+void submit_unblock(struct replica *replica);
+/* Nothing is on its way. */
+bool submit_is_idle(const struct replica *replica);
+
+/* --- read.c, read_scan.c: local reads ----------------------------------------------------------
+ */
+
+TAILQ_HEAD(read_list, read);
+
+struct reads {
+    struct read_list parked;   /* until the group runs and what was delivered before is applied */
+    struct read_list blocked;  /* until touching writes are applied */
+    struct read_list held;     /* executed, until their index is released */
+    struct read_list fetching; /* the cache has them: until their records are in */
+    uint32_t out;
+    uint64_t floor; /* nothing is read before this index is applied */
+    struct nspace_txn txn;
+    struct buffer reply;
+    struct {
+        uint64_t reads, waited, parked, rescans;
+    } counters;
+};
+
+void reads_init(struct replica *replica);
+void reads_finish(struct replica *replica);
+/* One valid read of a client; `bytes` is its encoding. 0 or -ENOMEM. */
+int reads_start(struct replica *replica, struct server_conn *conn, const void *bytes,
+                uint32_t count, uint32_t cost) WARN_UNUSED;
+void reads_forget(struct read *read);         /* its connection is gone */
+void reads_applied(struct replica *replica);  /* the applied index moved on */
+void reads_released(struct replica *replica); /* the released index moved on */
+void reads_running(struct replica *replica);
+
+/* --- replica.c ---------------------------------------------------------------------------------
+ */
+
+struct replica {
+    struct replica_config config;
+    char cluster_name[IDENTITY_NAME_BYTES];
+    char listen[128];
+    enum replica_phase phase;
+    struct loop *loop;
+    struct identity identity;
+    struct incarnation incarnation;
+    struct store *store;
+    struct cache *cache;
+    struct journal *journal;
+    struct gcs *gcs;
+    struct server *server;
+    struct nspace_source source; /* the cache, as the namespace sees it */
+    struct apply apply;
+    struct submit submit;
+    struct reads reads;
+    struct replica_trace trace;
+    uint8_t rank;
+    bool running;
+    char waiting_for[256];
+    uint64_t started_ns;
+    uint64_t mark_flushed, mark_durable;
+
+    struct loop_timer expire_timer;
+    bool expire_out; /* a SESSION_EXPIRE of this replica's is on its way */
+    struct loop_timer stop_timer;
+    struct cache_wait stop_sync;
+    bool stop_syncing;
+    uint64_t stop_deadline_ns;
+    void (*stop_done)(void *user);
+    void *stop_user;
+    struct error error;
+};
+
+/* Everything behind the identity: store, log, group; then it serves. Blocks. */
+int replica_open(struct replica *replica, struct error *error) WARN_UNUSED;
+
+/* Serving begins with the loop: connects, delivers. After replica_open. */
+void replica_begin(struct replica *replica);
+
+/* Stop serving for good and say why, once. */
+__attribute__((format(printf, 2, 3))) void replica_fail(struct replica *replica, const char *format,
+                                                        ...);
+
+static inline bool replica_is_live(const struct replica *replica)
+{
+    return replica->phase == REPLICA_SERVING || replica->phase == REPLICA_STOPPING;
+}
+
+/* Bring the record that a transaction missed into the cache; `wait` as cache_fetch. */
+void replica_fetch(struct replica *replica, const struct record_key *key, struct cache_wait *wait);
+
+/* --- create.c: birth ----------------------------------------------------------------------------
+ */
+
+/* 0: an identity is there (taken over); IDENTITY_ABSENT: empty, and that was expected (init). */
+int create_probe(struct replica *replica, struct error *error) WARN_UNUSED;
+
+/* --- expire.c ------------------------------------------------------------------------------------
+ */
+
+int expire_init(struct replica *replica) WARN_UNUSED;
+void expire_finish(struct replica *replica);
+void expire_executed(struct replica *replica, const struct proto_request *request,
+                     const struct proto_outcome *outcome);
+
+/* --- admin.c -------------------------------------------------------------------------------------
+ */
+
+/* One admin frame; the answer, on the heap, for the caller to free (NULL: no memory). */
+char *admin_answer(struct replica *replica, const void *text, size_t bytes);
+
+#endif
