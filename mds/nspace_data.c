@@ -213,11 +213,6 @@ int nspace_op_reserve(struct nspace_run *run)
     return written(run, &inode);
 }
 
-static bool layout_valid(const struct proto_layout *layout)
-{
-    return layout->targets > 0 && layout->first < layout->targets && layout->stripe_bytes > 0;
-}
-
 /* The content is in the objects now. No time changes: nothing that a reader sees did. */
 int nspace_op_stripe(struct nspace_run *run)
 {
@@ -226,14 +221,13 @@ int nspace_op_stripe(struct nspace_run *run)
     struct inode inode;
     TRY(inode_load_regular(run, op->ino, &inode));
     TRY(permission_opened(run, &inode, MAY_WRITE));
-    if (!layout_valid(&op->layout))
+    if (!op->layout.striped)
         return PROTO_INVAL;
     if (inode.layout.striped || inode.data_version != op->value)
         return PROTO_AGAIN;
     if (inode.size > 0)
         TRY(run_delete(run, &body));
     inode.layout = op->layout;
-    inode.layout.striped = 1;
     inode.data_version++;
     TRY(inode_store(run, &inode));
     run_set_attr(run, &inode);

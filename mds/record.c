@@ -247,8 +247,10 @@ int record_read_xattr_names(const void *value, size_t bytes, struct xattr_names 
     names.names = (struct proto_bytes){r.at, (uint32_t)reader_left(&r)};
     struct proto_bytes name;
     uint32_t count = 0;
-    while (record_xattr_next(&r, &name))
-        count += name.bytes > 0;
+    while (record_xattr_next(&r, &name)) {
+        r.failed |= name.bytes == 0;
+        count++;
+    }
     if (!reader_complete(&r) || count != names.count || bytes > PROTO_XATTR_LIST_BYTES_MAX)
         return -EBADMSG;
     *ret = names;
