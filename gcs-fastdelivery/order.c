@@ -140,11 +140,25 @@ static void deliver_ordered(struct gcs_core *core)
     }
 }
 
+/* The state machine may hold durably what the log has lost (durability = memory, a power cut): it
+ * comes again by levelling, and is not delivered a second time. */
+static bool skip_applied(struct gcs_core *core, uint8_t origin)
+{
+    const struct gcs_position *applied = &core->config.applied;
+    struct ring *ring = &core->rings[origin];
+    uint64_t ts = slot_of(core, origin, ring->delivered + 1)->ts;
+    if (applied->epoch != core->epoch || before(applied->ts, applied->rank, ts, origin))
+        return false;
+    ring->delivered++;
+    return true;
+}
+
 static void deliver_cut(struct gcs_core *core)
 {
     int k;
     while (may_deliver(core) && (k = head(core, core->cut)) >= 0)
-        deliver(core, (uint8_t)k);
+        if (!skip_applied(core, (uint8_t)k))
+            deliver(core, (uint8_t)k);
 }
 
 static bool received_by_all(const struct gcs_core *core, const struct entry *entry)
