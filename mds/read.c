@@ -155,15 +155,20 @@ void read_block_again(struct read *read)
     block(read, read->receipt);
 }
 
+/* What touches it may be applied already, and only wait for its release: then this was the
+ * execution that counts. */
 void read_executed(struct read *read, const struct proto_outcome *outcome, uint64_t touching)
 {
-    const struct apply *apply = &read->replica->apply;
-    if (read->waited)
-        answer(read, outcome, apply->record.index);
-    else if (touching)
-        block(read, touching);
-    else
-        answer(read, outcome, apply->index_released);
+    const struct replica *replica = read->replica;
+    const struct apply *apply = &replica->apply;
+    if (touching && !read->waited) {
+        if (!apply_receipts_done(replica, touching) || apply_is_partial(replica)) {
+            block(read, touching);
+            return;
+        }
+        read->waited = true;
+    }
+    answer(read, outcome, read->waited ? apply->record.index : apply->index_released);
 }
 
 /* After executing; the planted bug asks before, and only then (tests/sim, the museum). */
@@ -176,9 +181,10 @@ static bool blocked_before(struct read *read)
 {
     uint64_t touching = read->waited || read->receipt ? 0 : read_touching(read);
     read->receipt = touching ? touching : 1;
-    if (touching)
-        block(read, touching);
-    return touching != 0;
+    if (touching == 0 || apply_receipts_done(read->replica, touching))
+        return false;
+    block(read, touching);
+    return true;
 }
 #else
 static uint64_t touching_after(struct read *read)
