@@ -384,7 +384,7 @@ static void read_object(struct reading *r, enum nspace_object kind, uint64_t ino
         read_message(r, TAILQ_LAST(&object->uses, use_list)->message);
 }
 
-/* An inode that is not there yet, or has no name any more, is touched by kinds. */
+/* An inode that is not there yet or any more, or has no name, is touched by kinds. */
 static void read_presence(struct reading *r, uint64_t ino)
 {
     struct inode inode;
@@ -395,7 +395,7 @@ static void read_presence(struct reading *r, uint64_t ino)
         code = record_read_inode(value, bytes, ino, &inode);
     if (code != 0)
         read_kind(r, FRESH_INODES);
-    if (code == 0 ? inode.nlink == 0 : code != NSPACE_ABSENT)
+    if (code != 0 || inode.nlink == 0)
         read_kind(r, ORPHANS);
 }
 

@@ -63,8 +63,8 @@ Test(pending, what_touches_what)
         {OP(WRITE, .ino = 3), false, true, false, true, false, false, false, false},
         {OP(SETXATTR, .ino = 2), true, false, false, false, false, true, false, false},
         {OP(RELEASE, .ino = 5), false, false, false, false, false, false, false, true},
-        {OP(SESSION_CLOSE), false, false, false, false, false, false, false, true},
-        {OP(SESSION_EXPIRE), false, false, false, false, false, false, false, true},
+        {OP(SESSION_CLOSE), false, false, false, false, false, false, true, true},
+        {OP(SESSION_EXPIRE), false, false, false, false, false, false, true, true},
         {OP(SESSION_KEEP), false, false, false, false, false, false, false, false},
         {OP(PURGED, .ino = 3), false, false, false, false, false, false, false, false},
     };
