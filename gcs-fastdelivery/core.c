@@ -18,10 +18,11 @@ static uint64_t power_of_two(uint64_t least_value)
     return value;
 }
 
-/* Messages that an origin may have between the oldest one kept and its newest. */
+/* Messages that an origin may have between the oldest one kept and its newest: a window that this
+ * member does not know yet to be stored by all, and one more that a cut may add. */
 static uint64_t ring_capacity(const struct gcs_core_config *config)
 {
-    return power_of_two((uint64_t)config->limits.window_messages + config->recovered_max + 4);
+    return power_of_two(2 * (uint64_t)config->limits.window_messages + config->recovered_max + 4);
 }
 
 static uint64_t order_capacity(const struct gcs_core_config *config)
