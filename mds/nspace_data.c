@@ -87,7 +87,7 @@ static int striped_resize(struct nspace_run *run, struct inode *inode, uint64_t 
     if (size > inode->size && size > inode->cut)
         return PROTO_AGAIN; /* the objects hold stale bytes there */
     if (size < inode->size) {
-        inode->cut = size < inode->cut ? size : inode->cut;
+        inode->cut = size; /* the lowest so far: the size never passes it */
         inode->data_version++;
     }
     run->state->bytes_used += size - inode->size;

@@ -214,14 +214,14 @@ static struct object *object_add(struct pending *table, enum nspace_object kind,
     return object;
 }
 
+/* Once for each message: where it comes back to an entry to find an inode through it, it is on the
+ * list of those that touch all inodes already (entry_contended). */
 static int object_use(struct pending *table, struct object *object, struct message *message,
                       bool resolves)
 {
     struct use *newest = TAILQ_LAST(&object->uses, use_list);
-    if (newest && newest->message == message) {
-        newest->resolves |= resolves;
+    if (newest && newest->message == message)
         return 0;
-    }
     struct use *use = malloc(sizeof *use);
     if (!use)
         return -ENOMEM;

@@ -240,6 +240,26 @@ Test(nspace_names, rename_exchange_of_directories)
     cr_assert_eq(lookup(4, ".."), 2);
 }
 
+/* A directory that is gone, but held, takes nothing: neither is it looked for above it. */
+Test(nspace_names, rename_into_a_directory_that_is_gone)
+{
+    STEPS(&w, {0, PROTO_OK, OP(MKDIR, AT(1, "a"))}, /* 2 */
+          {0, PROTO_OK, OP(MKDIR, AT(2, "b"))},     /* 3 */
+          {0, PROTO_OK, OP(MKDIR, AT(2, "c"))},     /* 4 */
+          {0, PROTO_OK, OP(RENAME, AT(2, "b"), AT2(2, "c"), .flags = PROTO_UNLINK_HOLD)},
+          {0, PROTO_OK, OP(RMDIR, AT(2, "c"))}, {0, PROTO_OK, OP(RMDIR, AT(1, "a"))},
+          {0, PROTO_OK, OP(MKDIR, AT(1, "d"))},
+          {0, PROTO_NOENT, OP(RENAME, AT(1, "d"), AT2(4, "d"))});
+}
+
+Test(nspace_names, rename_changes_ctime_of_both)
+{
+    STEPS(&w, {0, PROTO_OK, OP(CREATE, AT(1, "a"))}, {0, PROTO_OK, OP(CREATE, AT(1, "b"))});
+    w.clock = 7000;
+    STEPS(&w, {0, PROTO_OK, OP(RENAME, AT(1, "a"), AT2(1, "b"), .flags = PROTO_RENAME_EXCHANGE)});
+    cr_assert(attr_of(2).ctime == 7000 && attr_of(3).ctime == 7000);
+}
+
 Test(nspace_names, rename_whiteout)
 {
     STEPS(&w, {0, PROTO_OK, OP(CREATE, AT(1, "a"))}, /* 2 */

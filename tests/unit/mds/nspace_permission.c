@@ -127,7 +127,24 @@ Test(nspace_permission, moving_a_directory_writes_it)
           {0, PROTO_OK, OP(MKDIR, AT(1, "b"), .mode = 0777)}, /* 3 */
           {BOB, PROTO_OK, OP(RENAME, AT(1, "a"), AT2(1, "c"))},
           {BOB, PROTO_ACCES, OP(RENAME, AT(1, "c"), AT2(3, "c"))},
+          {0, PROTO_OK, OP(CREATE, AT(3, "f"))},
+          {BOB, PROTO_ACCES, OP(RENAME, AT(3, "f"), AT2(1, "c"), .flags = PROTO_RENAME_EXCHANGE)},
           {0, PROTO_OK, OP(RENAME, AT(1, "c"), AT2(3, "c"))});
+}
+
+Test(nspace_permission, creating_what_is_there_opens_it)
+{
+    struct proto_op truncate = OP(CREATE, AT(1, "f"), .flags = PROTO_OPEN_TRUNCATE);
+    STEPS(&w, {0, PROTO_OK, CHMOD(1, 0777)},
+          {ALICE, PROTO_OK, OP(CREATE, AT(1, "f"), .mode = 04644)}, /* 2 */
+          {ALICE, PROTO_OK, OP(SETATTR, .ino = 2, .valid = PROTO_SET_SIZE, .size = 5)},
+          {ALICE, PROTO_OK, CHMOD(2, 04644)},
+          {BOB, PROTO_OK, OP(CREATE, AT(1, "f"), .flags = PROTO_OPEN_READ)},
+          {BOB, PROTO_ACCES, OP(CREATE, AT(1, "f"), .flags = PROTO_OPEN_WRITE)},
+          {BOB, PROTO_ACCES, truncate});
+    cr_assert_eq(attr_of(2).size, 5);
+    cr_assert_eq(world_do(&w, ALICE, &truncate).attr.mode, S_IFREG | 0644);
+    cr_assert_eq(attr_of(2).size, 0);
 }
 
 Test(nspace_permission, owner_and_mode)
@@ -167,6 +184,13 @@ Test(nspace_permission, setid_bits_go_with_owner_and_content)
           {0, PROTO_OK,
            OP(SETATTR, .ino = 2, .valid = PROTO_SET_SIZE | PROTO_SET_KILL_SUID, .size = 9)});
     cr_assert_eq(attr_of(2).mode & 07777, 0777);
+}
+
+Test(nspace_permission, directories_keep_setid_bits)
+{
+    STEPS(&w, {0, PROTO_OK, OP(MKDIR, AT(1, "d"))}, {0, PROTO_OK, CHMOD(2, 06777)},
+          {0, PROTO_OK, CHOWN(2, BOB)});
+    cr_assert_eq(attr_of(2).mode, S_IFDIR | 06777);
 }
 
 Test(nspace_permission, setgid_needs_the_group)

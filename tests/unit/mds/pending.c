@@ -125,6 +125,38 @@ Test(pending, a_contended_entry_touches_all_inodes)
     cr_assert_eq(touching(OP(GETATTR, .ino = 1)), 0);
 }
 
+/* The younger write comes on the list of all inodes first, the older one after it. */
+Test(pending, the_list_of_all_inodes_is_in_the_order_of_receipt)
+{
+    add(1, OP(UNLINK, AT(2, "f")));
+    add(2, OP(UNLINK, AT(2, "g")));
+    add(3, OP(UNLINK, AT(2, "g")));
+    add(4, OP(LINK, .ino = 5, AT2(2, "f")));
+    cr_assert_eq(touching(OP(GETATTR, .ino = 1)), 3);
+    pending_remove(table, 3);
+    cr_assert_eq(touching(OP(GETATTR, .ino = 1)), 2);
+    pending_remove(table, 2);
+    cr_assert_eq(touching(OP(GETATTR, .ino = 1)), 1);
+    cr_assert_eq(touching(OP(LOOKUP, AT(2, "f"))), 4, "the newest of all reasons");
+}
+
+/* One message that makes an entry and finds through it; then another comes between. */
+Test(pending, a_message_that_finds_through_an_entry_it_touched_before)
+{
+    add(1, OP(LINK, .ino = 5, AT2(1, "n")));
+    pending_applied(table, 1);
+    add(2, OP(LINK, .ino = 5, AT2(1, "m")));
+    pending_remove(table, 1);
+    add(2, OP(RENAME, AT(1, "m"), AT2(1, "o")));
+    cr_assert_eq(touching(OP(GETATTR, .ino = 4)), 2);
+}
+
+Test(pending, a_directory_that_goes_is_not_looked_into)
+{
+    add(1, OP(RMDIR, AT(1, "d")));
+    cr_assert_eq(touching(OP(LOOKUP, AT(2, "g"))), 1);
+}
+
 Test(pending, within_one_message_too)
 {
     add(1, OP(CREATE, AT(2, "new")));
