@@ -1,0 +1,70 @@
+/* Seeded runs of a group of cores with crashes, cut links and slow disks; group.h says what is
+ * checked. GCS_SEED and GCS_SEEDS choose others than the usual ones. */
+#include "group.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+enum { SEEDS_DEFAULT = 40 };
+
+static void run_seeds(uint8_t members, uint32_t window, enum gcs_durability durability,
+                      bool crashes)
+{
+    struct random_run total = {0};
+    const char *from = getenv("GCS_SEED"), *count = getenv("GCS_SEEDS");
+    uint64_t first = from ? strtoull(from, NULL, 10) : 1;
+    uint64_t seeds = count ? strtoull(count, NULL, 10) : from ? 1 : SEEDS_DEFAULT;
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        struct random_run run = {.members = members,
+                                 .steps = 8000,
+                                 .window = window,
+                                 .durability = durability,
+                                 .crashes = crashes};
+        const char *violation = random_run(seed, &run);
+        cr_assert(violation == NULL, "seed %lu, %u members, window %u: %s", seed, members, window,
+                  violation);
+        total.crashed += run.crashed;
+        total.cut += run.cut;
+        total.multicasts += run.multicasts;
+        total.rounds += run.rounds;
+    }
+    if (from)
+        return;
+    cr_assert_gt(total.multicasts, 10 * seeds, "hardly anything was sent");
+    cr_assert(members == 1 || total.cut > seeds, "hardly a link was cut");
+    cr_assert(!crashes || total.crashed > seeds, "hardly a member crashed");
+    cr_assert(!crashes || members == 1 || total.rounds > seeds, "hardly an epoch began");
+}
+
+Test(random_run, one_member)
+{
+    run_seeds(1, 8, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, two_members)
+{
+    run_seeds(2, 8, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, three_members)
+{
+    run_seeds(3, 16, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, three_members_tiny_window)
+{
+    run_seeds(3, 1, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, four_members)
+{
+    run_seeds(4, 8, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, five_members)
+{
+    run_seeds(5, 4, GCS_DURABILITY_DISK, true);
+}
+Test(random_run, seven_members_without_crashes)
+{
+    run_seeds(7, 8, GCS_DURABILITY_DISK, false);
+}
+Test(random_run, memory_without_crashes)
+{
+    run_seeds(3, 8, GCS_DURABILITY_MEMORY, false);
+}
