@@ -157,7 +157,10 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     if (run(&options, shared) < 0) {
-        fprintf(stderr, "tutti-bench: what was made below %s is left there\n", options.directory);
+        bool began = atomic_load(&shared->iteration) || atomic_load(&shared->phase);
+        if (began)
+            fprintf(stderr, "tutti-bench: %s/test-dir.%u is left there\n", options.directory,
+                    atomic_load(&shared->iteration));
         return 1;
     }
     mdtest_report(&options, shared);
