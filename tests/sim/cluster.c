@@ -34,7 +34,7 @@ static uint32_t draw_faults(struct cluster *cluster)
     for (int kind = 0; kind < FAULT_COUNT; kind++)
         if (prng_chance(&cluster->world.prng, 1, 2))
             set |= 1u << kind;
-    return set ? set : 1u << FAULT_RESET;
+    return set | 1u << FAULT_PAUSE; /* one that is always possible */
 }
 
 static void draw_shape(struct cluster *cluster)
@@ -85,7 +85,7 @@ static void cluster_init(struct cluster *cluster, const struct sim_options *opti
     checks_init(&cluster->checks, &cluster->world, cluster->member_count);
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         char name[16];
-        snprintf(name, sizeof name, "member %u", i + 1);
+        snprintf(name, sizeof name, "member %u", (unsigned)(i + 1) & 7);
         host_init(&cluster->members[i], &cluster->world, &cluster->net, i, name, ops->member,
                   cluster);
     }
@@ -104,7 +104,8 @@ static void cluster_finish(struct cluster *cluster)
 
 static bool sized(struct cluster *cluster)
 {
-    uint64_t faults_min = cluster->faults.set ? 3 : 0;
+    bool possible = cluster->world.steps < cluster->options.steps * 4;
+    uint64_t faults_min = cluster->faults.set && possible ? 3 : 0;
     if (cluster->world.steps > cluster->options.steps * STEPS_PER_LOAD_MAX) {
         world_violation(&cluster->world, "validity: no work gets done in %llu steps",
                         (unsigned long long)cluster->world.steps);

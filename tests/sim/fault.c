@@ -158,18 +158,20 @@ static void crash_one(struct cluster *cluster, struct host *host, enum sim_death
     host_restart_later(host, world_skewed(&cluster->world, SIM_MS(2), SIM_S(1)));
 }
 
-/* With durability in memory at most one member may be down, and not before the group runs again. */
-static bool may_crash(const struct cluster *cluster)
+/* With durability in memory at most one of several members may be down, not before all are level
+ * again, and with its kernel alive: what the log has lost to a power cut nobody may have any more. */
+static bool may_crash(const struct cluster *cluster, enum sim_death death)
 {
     return cluster->durability == GCS_DURABILITY_DISK ||
-           (members_up(cluster) == cluster->member_count && checks_level(&cluster->checks));
+           (death == SIM_DEATH_KILLED && cluster->member_count > 1 && members_up(cluster) == cluster->member_count &&
+            checks_level(&cluster->checks));
 }
 
 static bool do_crash(struct faults *faults, enum sim_death death)
 {
     struct cluster *cluster = faults->cluster;
     struct host *host = &cluster->members[draw(faults, cluster->member_count)];
-    if (!host->up || !may_crash(cluster))
+    if (!host->up || !may_crash(cluster, death))
         return false;
     crash_one(cluster, host, death);
     return true;
@@ -298,8 +300,8 @@ void faults_begin(struct faults *faults, struct cluster *cluster, uint32_t set)
     faults->set = set;
     LIST_INIT(&faults->undos);
     faults->next = (struct event){.fire = faults_fire, .label = "fault"};
-    faults->gap_ns = SIM_MS(world_between(&cluster->world, 200, 4000));
-    event_start(&cluster->world, &faults->next, SIM_MS(world_between(&cluster->world, 1, 300)));
+    faults->gap_ns = SIM_MS(world_between(&cluster->world, 100, 2500));
+    event_start(&cluster->world, &faults->next, SIM_MS(world_between(&cluster->world, 1, 60)));
 }
 
 static void undo_all(struct faults *faults)

@@ -24,7 +24,9 @@ static void start_program(void *user)
     struct host *host = user;
     struct error error = {{0}};
     int code = host->ops->start(host, &error);
-    if (code < 0)
+    if (code < 0 && host->excused)
+        host_program_failed(host, error.text);
+    else if (code < 0)
         world_violation(host->world, "validity: %s does not start: %s (%d)", host->name, error.text,
                         code);
 }
@@ -35,7 +37,6 @@ void host_start(struct host *host)
         return;
     event_stop(host->world, &host->restart);
     host->up = true;
-    host->excused = false;
     host->lives++;
     world_note(host->world, "%s starts, life %llu", host->name, (unsigned long long)host->lives);
     host->process = sim_alloc(sizeof *host->process);
@@ -97,7 +98,8 @@ static void fail_now(struct event *event)
 {
     struct host *host = CONTAINER_OF(event, struct host, fail);
     host_crash(host, SIM_DEATH_POWER);
-    platter_set_full(host->platter, false);
+    platter_heal(host->platter);
+    host->excused = false;
     host_restart_later(host, world_between(host->world, SIM_MS(50), SIM_MS(500)));
 }
 

@@ -13,7 +13,7 @@
 struct host;
 
 struct host_ops {
-    /* Bring the program up in host->process. 0 or a negative errno. */
+    /* Bring the program up in host->process. 0 or a negative errno; `destroy` follows then too. */
     int (*start)(struct host *host, struct error *error);
     /* Free the program. The process may be dead (then nothing that is called has an effect). */
     void (*destroy)(struct host *host);
@@ -28,7 +28,7 @@ struct host {
     void *program; /* owned by ops */
     void *user;
     bool up;
-    bool excused;  /* a disk fault was put into this life: it may say that it fails */
+    bool excused;  /* a disk fault was put in: it may say that it fails, or not start */
     bool torn;     /* a power cut may leave garbage */
     uint64_t lives;
     struct process *process;

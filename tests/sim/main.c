@@ -87,6 +87,7 @@ static pid_t start_job(const struct campaign_options *options, uint32_t job, int
     if (pid == 0) {
         struct report report = {0};
         close(ends[0]);
+        catch_crashes(options->expect);
         bool held = run_share(options, job, &report);
         bool said = write(ends[1], &report, sizeof report) == (ssize_t)sizeof report;
         exit(held && said ? 0 : 1);

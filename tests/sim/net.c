@@ -82,6 +82,8 @@ static void link_accepted(struct event *event)
     struct end *end = &link->ends[1];
     struct sim_listener *listener = listener_find(link->net, link->address);
     const struct net_handlers *handlers = NULL;
+    if (end->state != END_CONNECTING)
+        return;
     if (listener && listener->transport == end->transport) {
         end->limits = listener->limits;
         handlers = listener->accept.accepted(listener->accept.user, &end->conn, "simulated:1");

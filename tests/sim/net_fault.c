@@ -129,7 +129,8 @@ static void link_lost_end(struct sim_link *link, struct end *dead, enum sim_deat
             pipe_cut(out);
         pipe_mark(out, ITEM_FIN);
     } else {
-        link->timeout = (struct event){.fire = link_timed_out, .label = "gone"};
+        link->timeout.fire = link_timed_out;
+        link->timeout.label = "gone";
         event_start(net->world, &link->timeout, net->silence_timeout_ns);
     }
 }

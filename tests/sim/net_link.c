@@ -72,7 +72,8 @@ static void end_closed(struct event *event)
     if (end->reason == NET_REASON_PROTOCOL)
         end->transport->counters.connections_refused++;
     uncount(end);
-    end->handlers->closed(&end->conn, end->reason, "simulated");
+    if (end->handlers) /* none: it was not accepted yet */
+        end->handlers->closed(&end->conn, end->reason, "simulated");
     end_finish(end);
 }
 

@@ -580,5 +580,7 @@ bool order_node_ready(const struct order_node *node)
 
 void order_node_status(const struct order_node *node, struct gcs_status *ret_status)
 {
-    gcs_status(node->gcs, ret_status);
+    *ret_status = (struct gcs_status){0};
+    if (node->gcs)
+        gcs_status(node->gcs, ret_status);
 }

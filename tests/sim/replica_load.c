@@ -1,0 +1,299 @@
+/* Whole replicas and real clients: what connects the clients' history, the order and the checks. */
+#include "tests/sim/check_linear.h"
+#include "tests/sim/client_node.h"
+#include "tests/sim/duplicate.h"
+#include "tests/sim/replica_node.h"
+
+#include "mds/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENT_HOST_FIRST = 16, DUPLICATOR_HOST = 31, STEPS_TO_STOP = 20000 };
+
+struct replica_load {
+    struct cluster *cluster;
+    struct replica_shape shape;
+    struct clients clients;
+    struct linear linear;
+    struct duplicator *duplicator;
+    uint64_t duplicates;
+};
+
+static struct replica_load *load_of(const struct cluster *cluster)
+{
+    return cluster->load;
+}
+
+const struct replica_shape *replica_load_shape(const struct cluster *cluster)
+{
+    return &load_of(cluster)->shape;
+}
+
+/* ---- integrity: what is ordered is what a client asked for ---- */
+
+static bool request_was_sent(struct replica_load *load, const struct proto_bytes *bytes)
+{
+    struct proto_request request;
+    struct buffer own;
+    uint8_t groups[4];
+    if (proto_request_decode(bytes->data, bytes->bytes, &request) < 0)
+        return false;
+    struct sim_op *op = history_find(&load->clients.history, &request);
+    if (!op) /* of a session itself: carries no number */
+        return request.credentials.group_count == 0;
+    request.op = op->op;
+    history_credentials(op, groups, &request.credentials);
+    buffer_init(&own, PROTO_REQUEST_BYTES_MAX);
+    bool same = proto_request_encode(&request, &own) == 0 && own.bytes == bytes->bytes &&
+                memcmp(own.data, bytes->data, own.bytes) == 0;
+    buffer_finish(&own);
+    return same;
+}
+
+static bool load_was_sent(void *user, uint8_t origin, const uint8_t *payload, uint32_t count)
+{
+    (void)origin;
+    struct proto_batch batch;
+    struct proto_bytes bytes;
+    int code = 0;
+    if (proto_batch_open(payload, count, &batch) < 0)
+        return false;
+    while (proto_batch_next(&batch, &bytes, &code))
+        if (!request_was_sent(user, &bytes))
+            return false;
+    return code == 0;
+}
+
+/* ---- events ---- */
+
+static void load_ordered(void *user, uint64_t index, const struct order_entry *entry)
+{
+    struct replica_load *load = user;
+    linear_ordered(&load->linear, index, entry);
+}
+
+static void load_answered(void *user, struct sim_op *op)
+{
+    struct replica_load *load = user;
+    char text[256];
+    world_note(&load->cluster->world, "client %u: %s -> %s at %llu", op->client,
+               history_text(op, text), proto_status_name(op->reply.outcome.status),
+               (unsigned long long)op->reply.index);
+    linear_answered(&load->linear, op, load->cluster->checks.order_count);
+    if (proto_op_info(op->op.code)->write)
+        checks_answered(&load->cluster->checks, op->reply.index);
+}
+
+static void load_replied(void *user, const struct proto_request *request,
+                         const struct proto_reply *reply)
+{
+    struct replica_load *load = user;
+    struct sim_op *op = history_find(&load->clients.history, request);
+    load->duplicates++;
+    if (op)
+        linear_repeated(&load->linear, op, reply);
+}
+
+static void load_tap(void *user, uint32_t from, uint32_t to, uint16_t type, const uint8_t *payload,
+                     uint32_t bytes)
+{
+    (void)to;
+    struct replica_load *load = user;
+    if (type == NET_FRAME_REQUEST && from >= CLIENT_HOST_FIRST && from != DUPLICATOR_HOST)
+        duplicator_keep(load->duplicator, payload, bytes);
+}
+
+/* ---- the course of a seed ---- */
+
+static void clients_begin(struct replica_load *load)
+{
+    struct clients *clients = &load->clients;
+    struct world *world = &load->cluster->world;
+    clients->cluster = load->cluster;
+    clients->answered = load_answered;
+    clients->user = load;
+    history_init(&clients->history, world);
+    workload_init(&clients->workload, world, load->shape.limits.inline_bytes_max);
+    clients->count = (uint32_t)world_between(world, 4, CLUSTER_CLIENTS_MAX);
+    for (uint32_t i = 0; i < clients->count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "client %u", CLIENT_HOST_FIRST + i);
+        host_init(&clients->hosts[i], world, &load->cluster->net, CLIENT_HOST_FIRST + i, name,
+                  &client_node_ops, clients);
+        host_restart_later(&clients->hosts[i], world_between(world, 0, SIM_MS(50)));
+    }
+}
+
+static void load_begin(struct cluster *cluster)
+{
+    struct replica_load *load = sim_alloc(sizeof *load);
+    cluster->load = load;
+    load->cluster = cluster;
+    cluster->checks.was_sent = load_was_sent;
+    cluster->checks.ordered = load_ordered;
+    cluster->checks.user = load;
+    replica_shape_draw(&load->shape, &cluster->world);
+    struct model_limits limits = {.inline_bytes_max = load->shape.limits.inline_bytes_max,
+                                  .links_max = load->shape.limits.links_max};
+    linear_init(&load->linear, &load->clients.history, &limits, load->shape.limits.slots_max);
+    load->duplicator = duplicator_create(cluster, DUPLICATOR_HOST, load_replied, load);
+    cluster->net.tap = load_tap;
+    cluster->net.tap_user = load;
+    replica_nodes_format(cluster);
+    clients_begin(load);
+}
+
+static bool load_sized(struct cluster *cluster)
+{
+    return load_of(cluster)->clients.history.answered >= cluster->options.operations;
+}
+
+static void load_pause(struct cluster *cluster)
+{
+    struct clients *clients = &load_of(cluster)->clients;
+    clients->paused = true;
+    for (uint32_t i = 0; i < clients->count; i++)
+        host_restart_later(&clients->hosts[i], 0);
+}
+
+static bool load_drained(struct cluster *cluster, char detail[256])
+{
+    const struct history *history = &load_of(cluster)->clients.history;
+    if (history->out == 0)
+        return true;
+    snprintf(detail, 256, "%u operations are not answered", history->out);
+    return false;
+}
+
+/* ---- the end: stop in order, then read what the stores hold ---- */
+
+static bool all_stopped(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (!replica_node_stopped(&cluster->members[i]))
+            return false;
+    return true;
+}
+
+struct digest_scan {
+    struct hash128 sum;
+};
+
+static bool digest_add(void *user, const void *key, size_t key_bytes, const void *value,
+                       size_t value_bytes)
+{
+    struct digest_scan *scan = user;
+    if (key_bytes == 0 || ((const uint8_t *)key)[0] != 'M')
+        scan->sum = hash128_add(scan->sum, hash128_record(key, key_bytes, value, value_bytes));
+    return true;
+}
+
+/* [9] The digest that members keep as they go is that of the records that they hold. */
+static void check_store(struct cluster *cluster, struct host *host)
+{
+    struct store *store;
+    struct digest_scan scan = {{0, 0}};
+    struct record_key key = record_key_state();
+    struct state_record state;
+    void *value = NULL;
+    size_t bytes;
+    const struct order_entry *last = &cluster->checks.order[cluster->checks.order_count - 1];
+    if (sim_store_open(host->vault, false, &store, NULL) < 0)
+        return;
+    bool read = store_get(store, key.bytes, key.count, &value, &bytes, NULL) == 0 &&
+                record_read_state(value, bytes, &state) == 0 &&
+                store_scan(store, "", 0, NULL, 0, digest_add, &scan, NULL) == 0;
+    free(value);
+    store_close(store);
+    if (!read)
+        world_violation(&cluster->world, "convergence: %s has no state record", host->name);
+    else if (state.index != cluster->checks.order_count)
+        world_violation(&cluster->world, "durability: %s holds %llu of %llu after an orderly stop",
+                        host->name, (unsigned long long)state.index,
+                        (unsigned long long)cluster->checks.order_count);
+    else if (!hash128_equal(state.history, last->history))
+        world_violation(&cluster->world, "convergence: %s holds another history", host->name);
+    else if (!hash128_equal(state.state.digest, scan.sum))
+        world_violation(&cluster->world, "convergence: the records of %s don't add up to its digest",
+                        host->name);
+}
+
+static void load_final(struct cluster *cluster)
+{
+    struct replica_load *load = load_of(cluster);
+    linear_check_reads(&load->linear, &cluster->checks);
+    for (uint32_t i = 0; i < load->clients.count; i++)
+        host_crash(&load->clients.hosts[i], SIM_DEATH_KILLED);
+    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+        replica_node_stop(&cluster->members[i]);
+    uint64_t limit = cluster->world.steps + STEPS_TO_STOP;
+    while (!all_stopped(cluster) && cluster->world.steps < limit && world_step(&cluster->world))
+        ;
+    if (!cluster->world.stopped && !all_stopped(cluster))
+        world_violation(&cluster->world, "validity: a replica does not stop");
+    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+        check_store(cluster, &cluster->members[i]);
+}
+
+static void load_count(struct cluster *cluster, struct sim_result *result)
+{
+    struct replica_load *load = load_of(cluster);
+    result->operations = load->clients.history.answered;
+    result->duplicates = load->duplicates;
+    result->resent = load->clients.resent;
+    for (uint32_t i = 0; i < load->clients.count; i++)
+        result->resent += client_node_resent(&load->clients.hosts[i]);
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        result->reads_waited += replica_node_reads_waited(&cluster->members[i]);
+}
+
+static void load_finish(struct cluster *cluster)
+{
+    struct replica_load *load = load_of(cluster);
+    cluster->net.tap = NULL;
+    for (uint32_t i = 0; i < load->clients.count; i++)
+        host_finish(&load->clients.hosts[i]);
+    duplicator_destroy(load->duplicator);
+    linear_finish(&load->linear);
+    history_finish(&load->clients.history);
+    free(load);
+}
+
+/* ---- faults of clients ---- */
+
+static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
+{
+    struct replica_load *load = load_of(cluster);
+    struct world *world = &cluster->world;
+    struct host *host = &load->clients.hosts[prng_below(&world->prng, load->clients.count)];
+    switch (kind) {
+    case FAULT_CLIENT_RESET:
+        return sim_net_reset(&cluster->net, host->id);
+    case FAULT_CLIENT_MOVE:
+        return client_node_move(host);
+    case FAULT_CLIENT_CRASH:
+        if (!host->up)
+            return false;
+        host_crash(host, prng_chance(&world->prng, 1, 2) ? SIM_DEATH_KILLED : SIM_DEATH_POWER);
+        host_restart_later(host, world_skewed(world, 0, SIM_MS(500)));
+        return true;
+    case FAULT_DUPLICATE:
+        return duplicator_fire(load->duplicator);
+    default:
+        return false;
+    }
+}
+
+const struct load_ops replica_load = {
+    .member = &replica_node_ops,
+    .begin = load_begin,
+    .sized = load_sized,
+    .pause = load_pause,
+    .drained = load_drained,
+    .final = load_final,
+    .count = load_count,
+    .finish = load_finish,
+    .client_fault = load_client_fault,
+};
