@@ -28,6 +28,7 @@ void report_begin(bool json)
     for (unsigned i = 0; i < QUANTILES; i++)
         printf(" %9s", quantiles[i].name);
     printf(" %9s\n", "max");
+    fflush(stdout); /* before processes are forked */
 }
 
 static double rate(const struct report_row *row)
