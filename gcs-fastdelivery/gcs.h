@@ -6,9 +6,9 @@
  *     create -> recover* (what the log holds) -> start -> { multicast, stored, applied }* -> destroy
  *
  * Threads: the loop thread only, callbacks too.
- * Re-entrancy: callbacks are called from the loop or from gcs_stored, gcs_applied, gcs_fetched and
- *   gcs_accept, never from inside gcs_multicast or gcs_start; a callback may call gcs_multicast,
- *   gcs_stored and gcs_applied, not gcs_destroy.
+ * Re-entrancy: callbacks come at LOOP_PHASE_ORDER; where a turn has very much to do also from
+ *   gcs_stored, gcs_saved, gcs_applied, gcs_fetched, gcs_accept or a link; never from inside
+ *   gcs_multicast or gcs_start. A callback may call everything here but gcs_destroy.
  * Source: docs/protocol.md. Terms: gcs-fastdelivery/README.md. */
 #ifndef TUTTI_GCS_H
 #define TUTTI_GCS_H
@@ -37,7 +37,8 @@ enum gcs_condition {
 
 enum gcs_durability { GCS_DURABILITY_DISK, GCS_DURABILITY_MEMORY };
 
-/* What a delivered message is in the one order: (epoch, ts, rank). */
+/* What a delivered message is in the one order: (epoch, ts, rank). That of an epoch's event is
+ * (epoch, 0, 0): behind all of the epoch before, ahead of all of its own. */
 struct gcs_position {
     uint64_t epoch, ts;
     uint8_t rank;
@@ -59,7 +60,8 @@ struct gcs_member {
 
 struct gcs_callbacks {
     /* A message is in memory here: from now on it is pending. Called once per message and epoch,
-     * before `deliver`, in order of receipt; also for this member's own. */
+     * before `deliver`, in order of receipt; also for this member's own. A message that
+     * gcs_recover gave and that is delivered again is announced just before its delivery. */
     void (*received)(void *user, const struct gcs_message *message);
 
     /* Append to the log; later gcs_stored with the last one that is on stable storage. Called in
@@ -77,7 +79,9 @@ struct gcs_callbacks {
     /* The event that begins an epoch, in the same order and with an index of its own. */
     void (*epoch)(void *user, uint64_t epoch, uint64_t index);
 
-    /* Everything up to `index` is received by all members: replies may leave, effects may be read. */
+    /* Everything up to `index` is received by all members: replies may leave, effects may be read.
+     * After `deliver` of index, and perhaps before it has taken effect here: what is delivered
+     * and not applied stays pending for reads. */
     void (*released)(void *user, uint64_t index);
 
     /* Whether an epoch is running: writes and reads wait while it is not. @waiting_for: text. */
@@ -88,7 +92,10 @@ struct gcs_callbacks {
 
     /* A member lacks messages that are no longer in memory here: read those of `origin` with
      * seq_from .. seq_to (inclusive) of `epoch` from the log and call gcs_fetched for each, in
-     * order, then once with NULL. At most one fetch at a time. */
+     * order, then once with NULL. At most one fetch at a time; it may be answered in part (what is
+     * still needed is asked for again), or not at all: then the member that lacks them fails.
+     * Members keep in memory what not all have stored, so this happens only to a member whose log
+     * lost what it had called stored (durability = memory, a power cut). */
     void (*fetch)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq_from, uint64_t seq_to);
 
     /* This member can't go on (a peer broke the protocol's rules beyond repair, state that
@@ -113,6 +120,7 @@ struct gcs_config {
     struct gcs_measures measures;
     uint64_t heartbeat_ns;       /* default 50 ms */
     uint64_t reconnect_ns;       /* first pause, doubled with jitter up to 20 times it; 50 ms */
+    /* The next three and `durability` have to be equal at all members: others never run together. */
     uint32_t window_messages;    /* own messages not yet stored and applied by all; default 1024 */
     uint64_t window_bytes;       /* default 16 MiB */
     uint32_t payload_bytes_max;  /* default 1 MiB */
@@ -144,7 +152,9 @@ int gcs_recover(struct gcs *gcs, const struct gcs_message *message, struct error
 void gcs_start(struct gcs *gcs);
 
 /* An accepted connection said hello as a member: gcs takes it over (conn->user and handlers) or
- * refuses it (a REFUSED frame, closed). Returns the handlers to go on with, or NULL. */
+ * refuses it (a REFUSED frame, closed). Returns the handlers to go on with, or NULL. The lower node id
+ * connects, so only lower ones are accepted. Of @conn gcs uses send and close, and forgets it after
+ * closing it: it may be a proxy. */
 const struct net_handlers *gcs_accept(struct gcs *gcs, struct net_conn *conn,
                                       const struct net_hello *hello);
 
@@ -166,8 +176,9 @@ void gcs_applied(struct gcs *gcs, uint64_t index);
 /* One message that `fetch` asked for; NULL after the last one. */
 void gcs_fetched(struct gcs *gcs, const struct gcs_message *message);
 
-/* True when every member has stored this message: as far as the group is concerned the log may
- * forget it. (Messages of ended epochs: always, once the next epoch runs everywhere.) */
+/* True when every member has stored this message and this one would know it after a restart (what all
+ * have stored is saved now and then, by `save`): as far as the group is concerned the log may forget
+ * it. (Messages of ended epochs: always, all members stored them before the next was installed.) */
 bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
 
 struct gcs_status {
