@@ -21,9 +21,8 @@ static void set_capability(struct fuse_conn_info *connection, unsigned capabilit
         connection->want |= connection->capable & capability;
 }
 
-/* Splicing is off: what comes and goes is memory on this side. Privileges of written files are
- * taken away here (fuse_file.c) and by the service, not by a SETATTR of the kernel, which would
- * come with the writer's rights and fail. */
+/* Splicing is off: what comes and goes is memory on this side. libfuse 3.14 does not pass
+ * FUSE_CAP_PARALLEL_DIROPS on to the kernel; later ones do. */
 static void mount_init(void *user, struct fuse_conn_info *connection)
 {
     struct mount *mount = user;
@@ -31,7 +30,7 @@ static void mount_init(void *user, struct fuse_conn_info *connection)
     set_capability(connection, FUSE_CAP_ATOMIC_O_TRUNC, true);
     set_capability(connection, FUSE_CAP_PARALLEL_DIROPS, true);
     set_capability(connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, true);
-    set_capability(connection, FUSE_CAP_HANDLE_KILLPRIV, true);
+    set_capability(connection, FUSE_CAP_HANDLE_KILLPRIV, false);
     set_capability(connection, FUSE_CAP_ASYNC_READ, true);
     set_capability(connection, FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ASYNC_DIO, false);
     set_capability(connection, FUSE_CAP_DONT_MASK | FUSE_CAP_EXPORT_SUPPORT, false);

@@ -48,6 +48,28 @@ static enum data_authority authority_of(const struct proto_op *op, const struct 
                                                                      : DATA_AS_CALLER;
 }
 
+/* Files lose set-user-id and set-group-id when somebody else writes them. The kernel does that by a
+ * new mode with the writer's credentials, which the service has to refuse. A chmod(2) by somebody
+ * who is not the owner never comes here: the kernel refuses it itself (default_permissions). So a
+ * refused mode that only takes those bits away is the kernel's own. (FUSE_CAP_HANDLE_KILLPRIV would
+ * leave it to us, but libfuse 3.14 does not pass it on, and with it chown(2) of nothing by anybody
+ * would look the same.) */
+static bool is_drop(const struct proto_op *op, const struct proto_attr *attr)
+{
+    const uint32_t both = S_ISUID | S_ISGID, mode = op->mode & 07777, now = attr->mode & 07777;
+    return (mode & ~both) == (now & ~both) && !(mode & both & ~now);
+}
+
+static int drop_refused(struct mount_call *call, const struct proto_op *op)
+{
+    struct proto_op look = {.code = PROTO_GETATTR, .ino = op->ino};
+    struct proto_op drop = {.code = PROTO_SETATTR, .ino = op->ino, .valid = PROTO_SET_KILL_SUID};
+    int rc = mount_call_as_mount(call, &look);
+    if (rc < 0)
+        return rc;
+    return is_drop(op, &call->outcome.attr) ? mount_call_as_mount(call, &drop) : -EPERM;
+}
+
 void mount_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                    struct fuse_file_info *fi)
 {
@@ -65,10 +87,14 @@ void mount_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
     };
     mount_call_begin(&call, req);
     if (op.valid & PROTO_SET_SIZE && call.caller.credentials.uid != 0)
-        op.valid |= PROTO_SET_KILL_SUID;
+        op.valid = (op.valid & ~(uint32_t)PROTO_SET_MODE) | PROTO_SET_KILL_SUID;
     int rc =
         data_setattr(call.mount->data, &call.caller, authority_of(&op, fi), &op, &call.outcome);
-    mount_reply_attr(&call, rc < 0 ? rc : -tutti_errno(call.outcome.status));
+    if (!rc)
+        rc = -tutti_errno(call.outcome.status);
+    if (rc == -EPERM && op.valid == PROTO_SET_MODE)
+        rc = drop_refused(&call, &op);
+    mount_reply_attr(&call, rc);
 }
 
 void mount_access(fuse_req_t req, fuse_ino_t ino, int mask)
