@@ -176,7 +176,7 @@ static bool on_stored_by_all(void *user, uint64_t epoch, uint8_t origin, uint64_
 
 static void on_log_failed(void *user, int code, const char *detail)
 {
-    replica_fail(user, "the message log: %s (%s)", detail, strerror(-code));
+    replica_fail(user, "%s", detail);
 }
 
 static void on_flushed(void *user, uint64_t mark, bool durable)
@@ -193,7 +193,7 @@ static void on_flushed(void *user, uint64_t mark, bool durable)
 
 static void on_cache_failed(void *user, int code, const char *detail)
 {
-    replica_fail(user, "the store: %s (%s)", detail, strerror(-code));
+    replica_fail(user, "the store: %s", detail);
 }
 
 /* --- opening ------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-/* The configuration: what is right is taken, what is wrong gets one line that says what and where. */
+/* The configuration: what is right is taken, what is wrong gets one line that says what and where.
+ */
 #include "mds/config.h"
 #include "mds/config_value.h"
 #include "base/log.h"
@@ -35,7 +36,8 @@ Test(config, takes_values_and_sorts_members)
     snprintf(text, sizeof text,
              "%s[storage]\ndurability = memory\ncache = 32M\ncompression = no\n"
              "[order]\nheartbeat = 20ms\nmeasures = ack, ahead\n[limits]\ninline_max = 8K\n"
-             "session_timeout = 2m\n[security]\nauth = none\n", good);
+             "session_timeout = 2m\n[security]\nauth = none\n",
+             good);
     cr_assert_eq(read_text(text, true, &config, &error), 0, "%s", error.text);
     cr_assert_eq(config.replica.node, 2);
     cr_assert_str_eq(config.replica.listen, "127.0.0.1:7402");
@@ -48,7 +50,8 @@ Test(config, takes_values_and_sorts_members)
     cr_assert_eq(config.replica.cache_bytes, 32 << 20);
     cr_assert_not(config.leveldb.compression);
     cr_assert_eq(config.replica.heartbeat_ns, 20000000);
-    cr_assert(config.replica.measures.fast_acknowledgement && config.replica.measures.promise_ahead);
+    cr_assert(config.replica.measures.fast_acknowledgement &&
+              config.replica.measures.promise_ahead);
     cr_assert_not(config.replica.measures.subset_wait || config.replica.measures.on_behalf);
     cr_assert_eq(config.replica.limits.inline_bytes_max, 8192);
     cr_assert_eq(config.replica.session_timeout_ns, 120000000000);
@@ -147,7 +150,7 @@ Test(config, edit_distance)
     static const struct {
         const char *a, *b;
         size_t distance;
-    } cases[] = {{"", "", 0},       {"", "abc", 3},         {"cache", "cache", 0},
+    } cases[] = {{"", "", 0},           {"", "abc", 3},           {"cache", "cache", 0},
                  {"cahce", "cache", 2}, {"kitten", "sitting", 3}, {"node", "nodes", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cr_expect_eq(config_edit_distance(cases[i].a, cases[i].b), cases[i].distance);

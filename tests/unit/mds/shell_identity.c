@@ -108,7 +108,8 @@ Test(identity, hexadecimal)
         cr_expect_eq(identity_unhex(wrong[i], back, 16), -EINVAL);
 }
 
-/* --- formatting ----------------------------------------------------------------------------------- */
+/* --- formatting
+ * ----------------------------------------------------------------------------------- */
 
 struct kept {
     struct store *store; /* a memory store, kept over closing */
