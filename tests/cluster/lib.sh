@@ -1,13 +1,13 @@
 # A group of real processes for a test: source it, then group_start.
 #
 # Everything lives under $work (removed at exit unless KEEP=1) and on 127.0.0.1, ports $port_first and
-# up. Processes are ended by their own ids only.
+# up (by the process id, so that two tests can run at once). Processes are ended by their own ids only.
 
 set -euo pipefail
 build=${1:?usage: TEST BUILD-DIRECTORY}
 build=$(cd "$build" && pwd)
 mds=$build/mds/tutti-mds mount_program=$build/client/tutti-mount ctl=$build/client/tuttictl
-port_first=${PORT_FIRST:-7501}
+port_first=${PORT_FIRST:-$((20000 + $$ % 1000 * 8))} # below the ephemeral ports
 work=$(mktemp -d "${TMPDIR:-/tmp}/tutti-test.XXXXXX")
 replicas=0
 mounts=()
@@ -19,6 +19,7 @@ cleanup()
     for m in "${mounts[@]}"; do fusermount3 -uz "$m" 2>/dev/null; done
     for p in "$work"/*/pid "$work"/*.pid; do [ -e "$p" ] && kill -9 "$(cat "$p")" 2>/dev/null; done
     wait 2>/dev/null
+    exec 2>/dev/null # bash's own notices of the kills
     if [ $rc != 0 ] && [ $rc != 77 ]; then
         for p in "$work"/*/log "$work"/*.log; do [ -s "$p" ] && { echo "--- ${p#"$work"/}"; tail -n 15 "$p"; }; done
     fi
