@@ -19,9 +19,9 @@ const char *gcs_core_accepts(const struct gcs_core *core, uint8_t rank, const ui
                              const struct gcs_incarnation *incarnation)
 {
     const struct durable *known = &core->wanted;
-    const struct gcs_incarnation *current = &core->links[rank].incarnation;
     if (rank >= core->n || rank == core->self)
         return "it is not another member of this group";
+    const struct gcs_incarnation *current = &core->links[rank].incarnation;
     if (incarnation->count == 0)
         return "it has no incarnation";
     if (!is_zero(known->store[rank]) && memcmp(known->store[rank], store, 16) != 0)
@@ -49,9 +49,7 @@ static void open_link(struct gcs_core *core, uint8_t rank)
         action_close(core, rank, "it resumes where it never was");
         return;
     }
-    core->resent += core->know[rank].received[core->self] > has
-                        ? core->know[rank].received[core->self] - has
-                        : 0;
+    core->resent += link->sent > has ? link->sent - has : 0;
     link->open = true;
     link->sent = has;
     core->ack_owed |= bit(rank);

@@ -150,6 +150,7 @@ static void reset_epoch(struct gcs_core *core)
         struct ring *ring = &core->rings[k];
         *ring = (struct ring){.slots = ring->slots};
         core->know[k] = (struct knowledge){0};
+        core->links[k].sent = 0;
         core->last_ts[k] = core->logged[k] = core->cut[k] = 0;
     }
     core->know[core->self].applied = core->applied;

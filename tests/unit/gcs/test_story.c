@@ -176,6 +176,9 @@ Test(story, a_link_resumes)
     group_settle(group);
     cr_assert_eq(group->counts[GCS_FRAME_DATA] - data, 2, "repeats exactly what was lost");
     cr_assert_eq(group->nodes[1].released, 4);
+    struct gcs_status status = {0};
+    gcs_core_status(group->nodes[0].core, &status);
+    cr_assert_eq(status.resent, 2);
     end(group);
 }
 
