@@ -118,8 +118,17 @@ struct kept {
 
 static struct kept kept;
 
+static const struct store_ops *kept_ops;
+
 static void keep(struct store *store)
 {
+}
+
+static void kept_drop(void)
+{
+    if (kept.made)
+        kept_ops->close(kept.store);
+    kept = (struct kept){0};
 }
 
 static int open_kept(void *user, bool create, struct store **ret_store, struct error *error)
@@ -131,7 +140,8 @@ static int open_kept(void *user, bool create, struct store **ret_store, struct e
         int rc = store_memory_create(&kept.store, error);
         if (rc < 0)
             return rc;
-        ops = *kept.store->ops;
+        kept_ops = kept.store->ops;
+        ops = *kept_ops;
         ops.close = keep;
         kept.store->ops = &ops;
         kept.made = true;
@@ -163,7 +173,6 @@ Test(format, can_be_repeated_after_a_failure_at_any_step)
         config.disk = disk;
         config.node = 4;
         config.store_open = open_kept;
-        kept = (struct kept){0};
         memory_disk_fail_at(memory, at);
         bool failed = replica_format(&config, &birth, &error) < 0;
         memory_disk_fail_at(memory, 0);
@@ -175,6 +184,7 @@ Test(format, can_be_repeated_after_a_failure_at_any_step)
             cr_assert_eq(replica_format(&config, &birth, &error), 0, "step %u: %s", at, error.text);
         }
         cr_assert_eq(replica_format(&config, &birth, &error), -EEXIST);
+        kept_drop();
         memory_disk_destroy(memory);
         if (!failed)
             break;
@@ -190,7 +200,6 @@ Test(format, refuses_what_does_not_fit)
     replica_config_defaults(&config);
     config.disk = memory_disk_handle(memory);
     config.store_open = open_kept;
-    kept = (struct kept){0};
 
     struct replica_birth birth = birth_example();
     config.node = 2;
