@@ -249,7 +249,9 @@ int proto_outcome_decode(struct reader *r, struct proto_outcome *ret_outcome) WA
 /* A reply on the wire: to which request, served at which point of the order, what. */
 struct proto_reply {
     uint64_t tag;
-    uint64_t epoch, index; /* a write: its own index; a read: that of the state it was read from */
+    /* A write: its own index, or, where it was sent again, perhaps that of the repetition. A read:
+     * that of the state it was read from. */
+    uint64_t epoch, index;
     struct proto_outcome outcome;
 };
 int proto_reply_encode(const struct proto_reply *reply, struct buffer *to) WARN_UNUSED;

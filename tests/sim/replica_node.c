@@ -17,7 +17,7 @@ void replica_shape_draw(struct replica_shape *shape, struct world *world)
     struct replica_config config;
     replica_config_defaults(&config);
     *shape = (struct replica_shape){
-        .cache_bytes = world_skewed(world, 1024, 1 << 20),
+        .cache_bytes = world_skewed(world, 16384, 1 << 20), /* at least what one listing needs */
         .log_segment_bytes = world_between(world, 4096, 65536),
         .session_timeout_ns = SIM_S(3600),
         .limits = config.limits,
