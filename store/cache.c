@@ -8,6 +8,7 @@
 #define SYNC_BYTES_DEFAULT (64ull << 20)
 #define SYNC_NS_DEFAULT    1000000000ull
 #define BYTES_MAX_DEFAULT  (64ull << 20)
+#define UNPIN_MAX_DEFAULT  1024
 
 void cache_fail(struct cache *cache, int code, const struct error *error)
 {
@@ -79,6 +80,7 @@ void cache_counters(const struct cache *cache, struct cache_counters *ret_counte
 {
     *ret_counters = cache->counters;
     ret_counters->records = HASH_COUNT(cache->table);
+    ret_counters->pinned = cache->pinned_count;
     ret_counters->clean_bytes = cache->clean_bytes;
     ret_counters->dirty_bytes = cache_dirty_bytes(cache);
     ret_counters->mark_flushed = cache->mark_flushed;
@@ -90,7 +92,8 @@ static int cache_init(struct cache *cache)
     struct loop *loop = cache->config.loop;
     cache->collecting = cache_generation_create(cache);
     if (!cache->collecting || loop_timer_init(loop, &cache->flush_timer, cache_flush_timer) < 0 ||
-        loop_timer_init(loop, &cache->sync_timer, cache_sync_timer) < 0)
+        loop_timer_init(loop, &cache->sync_timer, cache_sync_timer) < 0 ||
+        loop_timer_init(loop, &cache->retire_timer, cache_retire_timer) < 0)
         return -ENOMEM;
     cache->read_queue = work_queue_create(loop, "cache read");
     cache->write_queue = work_queue_create(loop, "cache write");
@@ -101,6 +104,8 @@ static void config_defaults(struct cache_config *config)
 {
     if (!config->bytes_max)
         config->bytes_max = BYTES_MAX_DEFAULT;
+    if (!config->unpin_max)
+        config->unpin_max = UNPIN_MAX_DEFAULT;
     if (!config->sync_bytes)
         config->sync_bytes = SYNC_BYTES_DEFAULT;
     if (!config->sync_ns)
@@ -156,6 +161,7 @@ void cache_destroy(struct cache *cache)
     work_queue_destroy(cache->write_queue);
     loop_timer_finish(&cache->flush_timer);
     loop_timer_finish(&cache->sync_timer);
+    loop_timer_finish(&cache->retire_timer);
     loop_cancel(cache->config.loop, &cache->ready_task);
     loop_cancel(cache->config.loop, &cache->sync_task);
     loop_cancel(cache->config.loop, &cache->evict_task);

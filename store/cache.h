@@ -33,6 +33,7 @@ struct cache_config {
                                  count besides; default 64 MiB */
     uint64_t sync_bytes;      /* a flush after this many written bytes syncs the store ... */
     uint64_t sync_ns;         /* ... or after this long; default 64 MiB, 1 s */
+    uint32_t unpin_max;       /* records unpinned in one turn after a flush; default 1024 */
     uint64_t mark;            /* that of the store's content at the start */
     uint64_t hash_seed;       /* unpredictable where names come from strangers */
     void *user;
@@ -88,7 +89,7 @@ int cache_sync(struct cache *cache, struct cache_wait *wait) WARN_UNUSED;
 uint64_t cache_dirty_bytes(const struct cache *cache);
 
 struct cache_counters {
-    uint64_t records, clean_bytes, dirty_bytes, hits, misses, flushes, flushed_bytes, scans;
+    uint64_t records, pinned, clean_bytes, dirty_bytes, hits, misses, flushes, flushed_bytes, scans;
     uint64_t mark_flushed, mark_durable;
 };
 void cache_counters(const struct cache *cache, struct cache_counters *ret_counters);

@@ -27,7 +27,7 @@ void cache_generation_destroy(struct cache_generation *generation)
 {
     if (!generation)
         return;
-    for (uint32_t i = 0; i < generation->count; i++)
+    for (uint32_t i = generation->retired; i < generation->count; i++)
         if (generation->items[i].data != generation->items[i].entry->data)
             free(generation->items[i].data);
     free(generation->items);
@@ -62,6 +62,7 @@ static int change_first(struct cache *cache, struct cache_entry *entry)
         free(entry->data);
     if (owned)
         RB_INSERT(cache_tree, &cache->pinned, entry);
+    cache->pinned_count += owned;
     entry->latest = generation;
     entry->item = generation->count++;
     return 0;
@@ -98,8 +99,10 @@ static void item_retire(struct cache *cache, struct cache_generation *generation
         free(item->data);
     if (entry->latest == generation)
         entry->latest = NULL;
-    if (--entry->pins == 0)
+    if (--entry->pins == 0) {
         RB_REMOVE(cache_tree, &cache->pinned, entry);
+        cache->pinned_count--;
+    }
     cache_entry_settle(cache, entry);
 }
 
@@ -107,13 +110,22 @@ void cache_generation_retire(struct cache *cache)
 {
     struct cache_generation *generation;
     uint64_t oldest = cache_scan_oldest(cache);
+    uint32_t left = cache->config.unpin_max;
     while ((generation = STAILQ_FIRST(&cache->written)) && generation->scan_last < oldest) {
+        for (; generation->retired < generation->count && left > 0; left--)
+            item_retire(cache, generation, &generation->items[generation->retired++]);
+        if (generation->retired < generation->count) {
+            loop_timer_start(&cache->retire_timer, 0);
+            return;
+        }
         STAILQ_REMOVE_HEAD(&cache->written, in_written);
-        for (uint32_t i = 0; i < generation->count; i++)
-            item_retire(cache, generation, &generation->items[i]);
-        generation->count = 0;
         cache_generation_destroy(generation);
     }
+}
+
+void cache_retire_timer(struct loop_timer *timer)
+{
+    cache_generation_retire(CONTAINER_OF(timer, struct cache, retire_timer));
 }
 
 static int items_batch(const struct cache_generation *generation, struct store_batch *batch)

@@ -58,6 +58,7 @@ struct cache_generation {
     STAILQ_ENTRY(cache_generation) in_written;
     struct cache_item *items;
     uint32_t count, capacity;
+    uint32_t retired; /* so many items, the first ones, are unpinned */
     uint64_t bytes;
     uint64_t mark;
     uint64_t scan_last; /* written: retired when all scans up to this one have ended */
@@ -87,9 +88,10 @@ struct cache {
 
     /* generations: cache_flush.c */
     struct cache_tree pinned;
+    uint64_t pinned_count;
     struct cache_generation *collecting, *sealed;
     STAILQ_HEAD(, cache_generation) written;
-    struct loop_timer flush_timer, sync_timer;
+    struct loop_timer flush_timer, sync_timer, retire_timer;
     struct loop_task sync_task;
     STAILQ_HEAD(, cache_syncing) syncing;
     uint64_t mark, allowed, mark_flushed, mark_durable;
@@ -126,8 +128,9 @@ void cache_generation_destroy(struct cache_generation *generation);
 /* The entry has a new value (taken; NULL: deleted). 0 or -ENOMEM (value not taken). */
 int cache_generation_change(struct cache *cache, struct cache_entry *entry, void *data,
                             size_t data_bytes) WARN_UNUSED;
-/* Unpin what no scan in flight may have missed. */
+/* Unpin what no scan in flight may have missed; not all at once where it is much. */
 void cache_generation_retire(struct cache *cache);
+void cache_retire_timer(struct loop_timer *timer);
 void cache_flush_timer(struct loop_timer *timer);
 void cache_sync_timer(struct loop_timer *timer);
 void cache_sync_task(struct loop_task *task);

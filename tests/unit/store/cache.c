@@ -316,6 +316,7 @@ static void world_init(struct world *world, uint64_t seed)
         .store = world->store,
         .bytes_max =
             1 + prng_below(&world->prng, 6000), /* some 200 a record: evicts all the time */
+        .unpin_max = 1 + (uint32_t)prng_below(&world->prng, 12),
         .sync_bytes = 400,
         .sync_ns = 40000000,
         .hash_seed = seed,
@@ -348,6 +349,11 @@ static void world_settle(struct world *world)
     cr_assert_eq(world->flushed, world->mark);
     cr_assert_eq(world->durable, world->mark);
     cr_assert_eq(cache_dirty_bytes(world->cache), 0);
+    while (fake_loop_step(world->loop))
+        continue;
+    struct cache_counters counters;
+    cache_counters(world->cache, &counters);
+    cr_assert_eq(counters.pinned, 0);
     for (unsigned key = 0; key < KEYS; key++)
         key_check(world, key);
 }
