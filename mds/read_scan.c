@@ -31,6 +31,7 @@ struct read_scan {
     struct nspace_readdir begun;
     struct buffer records; /* key bytes (4), value bytes (4), key, value */
     uint64_t directory;    /* hash of the directory's record when the range was read */
+    bool fresh;            /* the range was read in this turn */
     uint32_t tries;
     uint32_t record_count;
     struct inode_wait *waits; /* owned; one for each inode that is being fetched */
@@ -109,6 +110,7 @@ static void scan_done(struct cache_scan *cache_scan, bool complete)
     if (!read_take_back(read))
         return;
     scan->directory = directory_hash(read);
+    scan->fresh = true;
     if (scan->records.failed)
         read_failed(read, -ENOMEM);
     else
@@ -303,7 +305,9 @@ static bool scan_may_go_on(struct read *read)
 static void scan_finish(struct read *read)
 {
     struct read_scan *scan = read->scan;
-    if (scan->tries > 0 && directory_hash(read) != scan->directory) {
+    bool fresh = scan->fresh;
+    scan->fresh = false;
+    if (!fresh && directory_hash(read) != scan->directory) {
         read->replica->reads.counters.rescans++;
         scan_start(read);
         return;
