@@ -22,6 +22,7 @@
 struct server;
 struct server_conn;
 struct read;
+struct waiter;
 struct waiting;
 
 enum replica_phase {
@@ -105,15 +106,22 @@ struct waiting_key {
 /* A client's write, from its arrival until it is answered. */
 struct waiting {
     struct waiting_key key;
-    struct server_conn *conn; /* NULL: the client is gone */
-    uint64_t tag;
-    uint32_t cost;
+    LIST_HEAD(, waiter) waiters; /* who is to be told; empty: the clients are gone */
     bool executed;
     uint64_t epoch, index;
     struct proto_outcome outcome; /* without data */
     STAILQ_ENTRY(waiting) link;   /* in an ordered message's answers */
-    LIST_ENTRY(waiting) conn_link;
     UT_hash_handle hh;
+};
+
+/* One connection that asked for it: a request that was sent again may have come over several, and
+ * which of them the client still listens to can't be told here. */
+struct waiter {
+    struct server_conn *conn;
+    uint64_t tag;
+    uint32_t cost;
+    LIST_ENTRY(waiter) link; /* of the waiting */
+    LIST_ENTRY(waiter) conn_link;
 };
 
 /* An encoded request that is not in a message yet. */
@@ -150,7 +158,7 @@ void submit_executed(struct replica *replica, struct ordered *ordered,
                      const struct proto_request *request, const struct proto_outcome *outcome);
 /* Answers what `ordered` executed. */
 void submit_released(struct replica *replica, struct ordered *ordered);
-void submit_forget(struct waiting *waiting); /* its connection is gone */
+void submit_forget(struct waiter *waiter); /* its connection is gone */
 void submit_epoch(struct replica *replica, uint64_t epoch);
 void submit_unblock(struct replica *replica);
 /* Nothing is on its way. */

@@ -263,7 +263,7 @@ static const struct net_handlers *on_accepted(void *user, struct net_conn *conn,
     c->pump = (struct loop_task){.run = server_request_pump, .phase = LOOP_PHASE_SUBMIT};
     STAILQ_INIT(&c->held);
     TAILQ_INIT(&c->reads);
-    LIST_INIT(&c->waiting);
+    LIST_INIT(&c->waiters);
     LIST_INSERT_HEAD(&server->conns, c, link);
     server->counts[CONN_STRANGER]++;
     conn->user = c;

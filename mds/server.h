@@ -23,7 +23,7 @@ void server_resume(struct server *server);
 /* A write or read is on its way for this connection. */
 void server_conn_charge(struct server_conn *conn, uint32_t cost);
 void server_conn_release(struct server_conn *conn, uint32_t cost);
-void server_conn_add_waiting(struct server_conn *conn, struct waiting *waiting);
+void server_conn_add_waiter(struct server_conn *conn, struct waiter *waiter);
 struct read_list *server_conn_reads(struct server_conn *conn); /* its reads, for read.c */
 
 /* Send an encoded reply. */

@@ -36,7 +36,7 @@ struct server_conn {
     STAILQ_HEAD(, held) held;
     uint64_t held_bytes;
     struct loop_task pump;
-    LIST_HEAD(, waiting) waiting;
+    LIST_HEAD(, waiter) waiters;
     struct read_list reads;
     LIST_ENTRY(server_conn) link;
 };

@@ -57,9 +57,9 @@ void server_conn_release(struct server_conn *c, uint32_t cost)
         loop_defer(c->server->loop, &c->pump);
 }
 
-void server_conn_add_waiting(struct server_conn *c, struct waiting *waiting)
+void server_conn_add_waiter(struct server_conn *c, struct waiter *waiter)
 {
-    LIST_INSERT_HEAD(&c->waiting, waiting, conn_link);
+    LIST_INSERT_HEAD(&c->waiters, waiter, conn_link);
 }
 
 struct read_list *server_conn_reads(struct server_conn *c)
@@ -185,8 +185,8 @@ void server_request_pump(struct loop_task *task)
 void server_request_drop(struct server_conn *c)
 {
     c->closing = true;
-    while (!LIST_EMPTY(&c->waiting))
-        submit_forget(LIST_FIRST(&c->waiting));
+    while (!LIST_EMPTY(&c->waiters))
+        submit_forget(LIST_FIRST(&c->waiters));
     while (!TAILQ_EMPTY(&c->reads))
         reads_forget(TAILQ_FIRST(&c->reads));
     while (!STAILQ_EMPTY(&c->held))

@@ -5,9 +5,11 @@
  * load a message, a sync and an acknowledgement carry many operations; a batch of
  * SUBMIT_BATCH_BYTES goes at once. The backlog is bounded: at its bound clients are not read.
  *
- * A request that is sent again while it is on its way here is attached to, not ordered twice. The
- * reply leaves when the message that executed the request is released, whoever ordered it.
- * Source: docs/protocol.md, sections 3.2, 3.3 and 5 (exactly once). */
+ * A request that is sent again while it is on its way here is attached to, not ordered twice; all
+ * connections that it came over are answered, because which of them lives on is not known here
+ * (what an old one had in its buffer may be read after the new one's). The reply leaves when the
+ * message that executed the request is released, whoever ordered it. Source: docs/protocol.md,
+ * sections 3.2, 3.3 and 5 (exactly once). */
 #include "mds/replica_internal.h"
 #include "mds/server.h"
 
@@ -41,29 +43,26 @@ static struct waiting *waiting_find(struct submit *submit, const struct proto_re
     return waiting;
 }
 
-static void waiting_leave(struct waiting *waiting)
+void submit_forget(struct waiter *waiter)
 {
-    if (!waiting->conn)
-        return;
-    LIST_REMOVE(waiting, conn_link);
-    server_conn_release(waiting->conn, waiting->cost);
-    waiting->conn = NULL;
+    LIST_REMOVE(waiter, link);
+    LIST_REMOVE(waiter, conn_link);
+    server_conn_release(waiter->conn, waiter->cost);
+    free(waiter);
 }
 
-static void waiting_join(struct waiting *waiting, struct server_conn *conn, uint64_t tag,
-                         uint32_t cost)
+/* 0 or -ENOMEM. */
+static int waiting_join(struct waiting *waiting, struct server_conn *conn, uint64_t tag,
+                        uint32_t cost)
 {
-    waiting_leave(waiting);
-    waiting->conn = conn;
-    waiting->tag = tag;
-    waiting->cost = cost;
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    if (!waiter)
+        return -ENOMEM;
+    *waiter = (struct waiter){.conn = conn, .tag = tag, .cost = cost};
+    LIST_INSERT_HEAD(&waiting->waiters, waiter, link);
     server_conn_charge(conn, cost);
-    server_conn_add_waiting(conn, waiting);
-}
-
-void submit_forget(struct waiting *waiting)
-{
-    waiting_leave(waiting);
+    server_conn_add_waiter(conn, waiter);
+    return 0;
 }
 
 static struct waiting *waiting_create(struct submit *submit, const struct proto_request *request)
@@ -78,7 +77,8 @@ static struct waiting *waiting_create(struct submit *submit, const struct proto_
 
 static void waiting_destroy(struct submit *submit, struct waiting *waiting)
 {
-    waiting_leave(waiting);
+    while (!LIST_EMPTY(&waiting->waiters))
+        submit_forget(LIST_FIRST(&waiting->waiters));
     HASH_DEL(submit->by_key, waiting);
     free(waiting);
 }
@@ -109,17 +109,16 @@ int submit_request(struct replica *replica, struct server_conn *conn,
     struct waiting *waiting = waiting_find(submit, request);
     if (waiting) {
         submit->counters.attached++;
-        waiting_join(waiting, conn, request->tag, cost);
-        return 0;
+        return waiting_join(waiting, conn, request->tag, cost);
     }
     waiting = waiting_create(submit, request);
     if (!waiting)
         return -ENOMEM;
-    int rc = backlog_add(replica, bytes, count);
+    int rc = waiting_join(waiting, conn, request->tag, cost);
+    if (rc == 0)
+        rc = backlog_add(replica, bytes, count);
     if (rc < 0)
         waiting_destroy(submit, waiting);
-    else
-        waiting_join(waiting, conn, request->tag, cost);
     return rc;
 }
 
@@ -257,14 +256,15 @@ void submit_executed(struct replica *replica, struct ordered *ordered,
     STAILQ_INSERT_TAIL(&ordered->answers, waiting, link);
 }
 
-static void answer(struct waiting *waiting)
+static void answer(const struct waiting *waiting)
 {
-    const struct proto_reply reply = {.tag = waiting->tag,
-                                      .epoch = waiting->epoch,
-                                      .index = waiting->index,
-                                      .outcome = waiting->outcome};
-    if (waiting->conn)
-        server_conn_answer(waiting->conn, &reply);
+    struct proto_reply reply = {
+        .epoch = waiting->epoch, .index = waiting->index, .outcome = waiting->outcome};
+    const struct waiter *waiter;
+    LIST_FOREACH (waiter, &waiting->waiters, link) {
+        reply.tag = waiter->tag;
+        server_conn_answer(waiter->conn, &reply);
+    }
 }
 
 /* This replica's own messages count for pacing. */
