@@ -8,8 +8,6 @@
  *  - `done` is called once for each accepted request, after it left all lists;
  *  - an answer that leaves it open what happened (session unknown, sequence out of step) ends the
  *    session; nothing is guessed.
- *
- * Deviation from one list per purpose: PROTO_SESSION_OPEN takes slot 0 before any slot was granted.
  */
 #include "client/session_internal.h"
 
@@ -254,6 +252,7 @@ void session_unsend(struct client_session *s)
 
 static const struct proto_credentials nobody = {.uid = UINT32_MAX, .gid = UINT32_MAX};
 
+/* Takes slot 0 before any slot was granted: it is what grants them. */
 int session_request_open(struct client_session *s)
 {
     struct proto_request request = {.credentials = nobody};

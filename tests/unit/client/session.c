@@ -382,8 +382,7 @@ Test(session, closed_before_it_was_open)
     harness_run_ms(&h, 30);
     cr_expect(h.answered + h.failed == 20 && h.wrong == 0 && h.ended == 0);
     cr_expect(h.table.closes == 1 && h.table.violations == 0);
-    cr_expect(client_session_submit(h.session, &nobody, &close_op, NULL, NULL, NULL) ==
-              -ESHUTDOWN);
+    cr_expect(client_session_submit(h.session, &nobody, &close_op, NULL, NULL, NULL) == -ESHUTDOWN);
     harness_teardown(&h);
 }
 
@@ -456,7 +455,6 @@ Test(session, forgotten_requests_go_on)
 
 Test(session, no_replica_yet)
 {
-    struct error error;
     harness_setup(&h, 2);
     net_unlisten(h.fakes[0].listener);
     net_unlisten(h.fakes[1].listener);
@@ -472,6 +470,5 @@ Test(session, no_replica_yet)
     struct client_session_status status;
     client_session_get_status(h.session, &status);
     cr_expect(strlen(status.trouble) > strlen(a), "'%s'", status.trouble);
-    (void)error;
     harness_teardown(&h);
 }
