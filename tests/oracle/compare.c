@@ -57,11 +57,12 @@ static bool same_stat(const struct stat *a, const struct stat *b, const char *wh
     return false;
 }
 
-/* A removed directory that is still open answers fstat on a local file system only: the service
- * keeps unlinked files for whoever has them open, not directories. */
-static bool is_removed_directory(const struct oracle_result *a, const struct oracle_result *b)
+/* The service keeps what is unlinked and still open for regular files only: the kernel tells a
+ * mount nothing of open fifos, and rmdir holds nothing. Such a handle answers fstat on the local
+ * side only. */
+static bool is_removed_other(const struct oracle_result *a, const struct oracle_result *b)
 {
-    return !a->has_stat && b->has_stat && S_ISDIR(b->st.st_mode) && b->st.st_nlink == 0;
+    return !a->has_stat && b->has_stat && !S_ISREG(b->st.st_mode) && b->st.st_nlink == 0;
 }
 
 bool oracle_same(const struct oracle_result *a, const struct oracle_result *b, char *text,
