@@ -1,4 +1,4 @@
-/* tutti-bench-baseline: what this machine can do, to set the other figures against.
+/* baseline: what this machine can do, to set the other figures against.
  *
  * A TCP round trip between two processes on the loopback device, with blocking sockets and
  * TCP_NODELAY; and an append of some bytes with fdatasync, which is what one group commit costs at
@@ -32,11 +32,11 @@ struct options {
 };
 
 static const char help[] =
-    "usage: tutti-bench-baseline [OPTION ...]\n"
+    "usage: baseline [OPTION ...]\n"
     "\n"
     "Measure this machine: a TCP round trip over the loopback device between two processes, and "
     "an\n"
-    "append followed by fdatasync in a directory. The rows are those of tutti-bench-order, so "
+    "append followed by fdatasync in a directory. The rows are those of order, so "
     "that\n"
     "figures taken in the same minute can stand beside each other.\n"
     "\n"
@@ -51,12 +51,12 @@ static const char help[] =
     "exit code: 0 done; 1 failed; 2 wrong usage\n"
     "\n"
     "examples:\n"
-    "  tutti-bench-baseline -d /var/lib/tutti\n"
-    "  tutti-bench-baseline --bytes 1K --seconds 5s --json\n";
+    "  baseline -d /var/lib/tutti\n"
+    "  baseline --bytes 1K --seconds 5s --json\n";
 
 static int fail(const char *what)
 {
-    fprintf(stderr, "tutti-bench-baseline: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "baseline: %s: %s\n", what, strerror(errno));
     return 1;
 }
 
@@ -207,18 +207,17 @@ static int options_parse(int argc, char **argv, struct options *options)
             fputs(help, stdout);
             return 0;
         case 'V':
-            puts("tutti-bench-baseline " TUTTI_VERSION);
+            puts("baseline " TUTTI_VERSION);
             return 0;
         default:
             valid = false;
         }
         if (!valid && option != '?')
-            fprintf(stderr, "tutti-bench-baseline: %s: not a valid value (sizes: 1 .. 1M)\n",
-                    optarg);
+            fprintf(stderr, "baseline: %s: not a valid value (sizes: 1 .. 1M)\n", optarg);
     }
     if (valid && optind == argc)
         return -1;
-    fprintf(stderr, "Try 'tutti-bench-baseline --help'.\n");
+    fprintf(stderr, "Try 'baseline --help'.\n");
     return 2;
 }
 

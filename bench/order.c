@@ -1,4 +1,4 @@
-/* tutti-bench-order: runs of the ordering benchmark, and what they say. */
+/* order: runs of the ordering benchmark, and what they say. */
 #include "bench/order.h"
 
 #include "bench/clock.h"
@@ -29,7 +29,7 @@ struct processes {
 
 static int fail(const char *what, int code)
 {
-    fprintf(stderr, "tutti-bench-order: %s: %s\n", what, strerror(-code));
+    fprintf(stderr, "order: %s: %s\n", what, strerror(-code));
     return code;
 }
 
@@ -106,10 +106,9 @@ static bool members_died(const struct order_run *run, struct processes *processe
             continue;
         const char *text = run->shared->results[i].error.text;
         if (WIFSIGNALED(status))
-            fprintf(stderr, "tutti-bench-order: member %u: %s\n", i + 1,
-                    strsignal(WTERMSIG(status)));
+            fprintf(stderr, "order: member %u: %s\n", i + 1, strsignal(WTERMSIG(status)));
         else
-            fprintf(stderr, "tutti-bench-order: %s\n", *text ? text : "a member ended");
+            fprintf(stderr, "order: %s\n", *text ? text : "a member ended");
         processes->ids[i] = 0;
         return true;
     }

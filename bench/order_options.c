@@ -1,4 +1,4 @@
-/* Options of tutti-bench-order. */
+/* Options of order. */
 #include "base/size.h"
 #include "bench/order.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: tutti-bench-order [OPTION ...]\n"
+    "usage: order [OPTION ...]\n"
     "\n"
     "Measure the total order alone, without clients, name space or mount: a group whose members "
     "are\n"
@@ -48,11 +48,11 @@ static const char help[] =
     "exit code: 0 done; 1 a run failed; 2 wrong usage\n"
     "\n"
     "examples:\n"
-    "  tutti-bench-order                                  fast delivery on and off, in memory\n"
-    "  tutti-bench-order -D memory,disk -d /var/tmp       the same, and with logs on disk\n"
-    "  tutti-bench-order -S 1 -m all -m subset -m ack -m behalf -m ahead -m none\n"
-    "  tutti-bench-order -m all -I 64 -b 4K               throughput\n"
-    "  tutti-bench-order -m all -r 2000 -s 20s --json     a steady load\n";
+    "  order                                  fast delivery on and off, in memory\n"
+    "  order -D memory,disk -d /var/tmp       the same, and with logs on disk\n"
+    "  order -S 1 -m all -m subset -m ack -m behalf -m ahead -m none\n"
+    "  order -m all -I 64 -b 4K               throughput\n"
+    "  order -m all -r 2000 -s 20s --json     a steady load\n";
 
 static const char *const names[] = {"subset", "ack", "behalf", "ahead"};
 
@@ -200,19 +200,19 @@ int order_options_parse(int argc, char **argv, struct order_options *options)
     while ((option = getopt_long(argc, argv, "n:S:b:I:r:m:D:d:H:s:w:h", long_options, NULL)) !=
            -1) {
         if (option == 'h' || option == 'V') {
-            fputs(option == 'h' ? help : "tutti-bench-order " TUTTI_VERSION "\n", stdout);
+            fputs(option == 'h' ? help : "order " TUTTI_VERSION "\n", stdout);
             return 0;
         }
         if (option_take(options, option, optarg))
             continue;
         if (option != '?')
-            fprintf(stderr, "tutti-bench-order: %s: not a valid value\n", optarg);
-        fprintf(stderr, "Try 'tutti-bench-order --help'.\n");
+            fprintf(stderr, "order: %s: not a valid value\n", optarg);
+        fprintf(stderr, "Try 'order --help'.\n");
         return 2;
     }
     const char *text = optind < argc ? "no such argument" : options_contradict(options);
     if (!text)
         return -1;
-    fprintf(stderr, "tutti-bench-order: %s\nTry 'tutti-bench-order --help'.\n", text);
+    fprintf(stderr, "order: %s\nTry 'order --help'.\n", text);
     return 2;
 }
