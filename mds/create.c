@@ -1,9 +1,10 @@
 /* Birth of a replica: from an empty directory to a member of a cluster.
  *
  * A directory holds a replica from the moment that its identity is written, which happens last. The
- * file `formatting` says that an interrupted formatting may be gone on with; without it a directory
- * that is not empty and has no identity is refused, so that a damaged or wiped disk is never taken
- * for a new member (docs/decisions.md; protocol.md section 7, "a wiped disk votes"). */
+ * file `formatting` says that an interrupted formatting may be gone on with, without asking for
+ * --init again; without it a directory that is not empty and has no identity is refused, so that a
+ * damaged or wiped disk is never taken for a new member (docs/decisions.md; protocol.md section 7, "a
+ * wiped disk votes"). */
 #include "mds/replica_internal.h"
 #include "store/metafile.h"
 
@@ -75,10 +76,9 @@ int create_probe(struct replica *replica, struct error *error)
                          "the data directory holds '%s' but no replica; give an "
                          "empty directory%s",
                          look.other, replica->config.init ? " to --init" : "");
-    if (!replica->config.init)
+    if (!replica->config.init && !look.formatting)
         return error_set(error, -ENOENT,
-                         "the data directory is empty; start with --init if this "
-                         "is a new replica");
+                         "the data directory is empty; start with --init if this is a new replica");
     return IDENTITY_ABSENT;
 }
 
