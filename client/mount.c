@@ -80,6 +80,7 @@ static int run_foreground(const struct mount_options *options)
 struct child {
     const struct mount_options *options;
     int parent; /* one byte here: the mount works */
+    bool detached;
 };
 
 static void redirect(const char *path, int flags, int to)
@@ -99,6 +100,7 @@ static void detach(void *user)
     if (write(child->parent, "", 1) != 1)
         log_warning("mount", "the process that started this one is gone");
     close(child->parent);
+    child->detached = true;
     if (chdir("/") < 0)
         log_warning("mount", "chdir /: %s", strerror(errno));
     redirect("/dev/null", O_RDWR, STDIN_FILENO);
@@ -108,11 +110,13 @@ static void detach(void *user)
 
 static int run_child(const struct mount_options *options, int parent)
 {
-    struct child child = {options, parent};
+    struct child child = {options, parent, false};
     struct error error;
     setsid();
     if (mount_run(options, detach, &child, &error) == 0)
         return EXIT_SUCCESS;
+    if (!child.detached)
+        return fail(&error);
     log_error("mount", "%s", error.text);
     return EXIT_FAILURE;
 }
