@@ -3,7 +3,8 @@
  * Give it a loop, a transport, a place to store messages, and it hands the same messages in the
  * same order to every member. It knows nothing of what it orders: a payload is bytes.
  *
- *     create -> recover* (what the log holds) -> start -> { multicast, stored, applied }* -> destroy
+ *     create -> recover* (what the log holds) -> start -> { multicast, stored, applied }* ->
+ * destroy
  *
  * Threads: the loop thread only, callbacks too.
  * Re-entrancy: callbacks come at LOOP_PHASE_ORDER; where a turn has very much to do also from
@@ -47,15 +48,15 @@ struct gcs_position {
 /* One multicast of one member in one epoch. */
 struct gcs_message {
     uint64_t epoch;
-    uint64_t seq; /* of its origin in the epoch, from 1 */
-    uint64_t ts;  /* Lamport time of its sending */
-    uint8_t origin; /* rank */
+    uint64_t seq;         /* of its origin in the epoch, from 1 */
+    uint64_t ts;          /* Lamport time of its sending */
+    uint8_t origin;       /* rank */
     struct blob *payload; /* 1 .. payload_bytes_max bytes; take a reference to keep it */
 };
 
 struct gcs_member {
-    uint8_t node;        /* id, 1 .. 255, unique; sorted by it the index is the rank */
-    char address[128];   /* for connecting */
+    uint8_t node;      /* id, 1 .. 255, unique; sorted by it the index is the rank */
+    char address[128]; /* for connecting */
 };
 
 struct gcs_callbacks {
@@ -114,20 +115,21 @@ struct gcs_config {
     struct net_limits link_limits;
     struct gcs_member members[GCS_MEMBER_MAX];
     uint32_t member_count;
-    uint8_t node; /* this member */
+    uint8_t node;           /* this member */
     struct net_hello hello; /* sent on every link; epoch is filled in */
     enum gcs_durability durability;
     struct gcs_measures measures;
-    uint64_t heartbeat_ns;       /* default 50 ms */
-    uint64_t reconnect_ns;       /* first pause, doubled with jitter up to 20 times it; 50 ms */
-    /* The next three and `durability` have to be equal at all members: others never run together. */
+    uint64_t heartbeat_ns; /* default 50 ms */
+    uint64_t reconnect_ns; /* first pause, doubled with jitter up to 20 times it; 50 ms */
+    /* The next three and `durability` have to be equal at all members: others never run together.
+     */
     uint32_t window_messages;    /* own messages not yet stored and applied by all; default 1024 */
     uint64_t window_bytes;       /* default 16 MiB */
     uint32_t payload_bytes_max;  /* default 1 MiB */
     uint32_t recovered_max;      /* messages that gcs_recover will be given at most */
     struct gcs_position applied; /* the last that the state machine holds durably; zero: none */
     uint64_t applied_index;
-    uint64_t prng_seed;          /* for jitter */
+    uint64_t prng_seed; /* for jitter */
     const struct gcs_callbacks *callbacks;
     void *user;
 };
@@ -137,24 +139,24 @@ struct gcs; /* opaque */
 /* Reasonable values for everything that has a default. */
 void gcs_config_defaults(struct gcs_config *config);
 
-/* @state: what `save` was given last (NULL, 0 for a new cluster). @config: copied. All memory of the
- * protocol is taken here. Errors: -EINVAL (text), -EBADMSG (state damaged), -ENOMEM. */
+/* @state: what `save` was given last (NULL, 0 for a new cluster). @config: copied. All memory of
+ * the protocol is taken here. Errors: -EINVAL (text), -EBADMSG (state damaged), -ENOMEM. */
 int gcs_create(const struct gcs_config *config, const void *state, size_t state_bytes,
                struct gcs **ret_gcs, struct error *error) WARN_UNUSED;
 
 /* Every message of the log, in log order, before gcs_start. 0 or -EBADMSG, -ENOSPC, -ENOMEM.
  * Messages at or before config.applied are counted as stored and not delivered again; the others
  * are delivered again after gcs_start, when the order says so. */
-int gcs_recover(struct gcs *gcs, const struct gcs_message *message, struct error *error)
-    WARN_UNUSED;
+int gcs_recover(struct gcs *gcs, const struct gcs_message *message,
+                struct error *error) WARN_UNUSED;
 
 /* Connect to the others. From here on callbacks come. */
 void gcs_start(struct gcs *gcs);
 
 /* An accepted connection said hello as a member: gcs takes it over (conn->user and handlers) or
- * refuses it (a REFUSED frame, closed). Returns the handlers to go on with, or NULL. The lower node id
- * connects, so only lower ones are accepted. Of @conn gcs uses send and close, and forgets it after
- * closing it: it may be a proxy. */
+ * refuses it (a REFUSED frame, closed). Returns the handlers to go on with, or NULL. The lower node
+ * id connects, so only lower ones are accepted. Of @conn gcs uses send and close, and forgets it
+ * after closing it: it may be a proxy. */
 const struct net_handlers *gcs_accept(struct gcs *gcs, struct net_conn *conn,
                                       const struct net_hello *hello);
 
@@ -176,9 +178,10 @@ void gcs_applied(struct gcs *gcs, uint64_t index);
 /* One message that `fetch` asked for; NULL after the last one. */
 void gcs_fetched(struct gcs *gcs, const struct gcs_message *message);
 
-/* True when every member has stored this message and this one would know it after a restart (what all
- * have stored is saved now and then, by `save`): as far as the group is concerned the log may forget
- * it. (Messages of ended epochs: always, all members stored them before the next was installed.) */
+/* True when every member has stored this message and this one would know it after a restart (what
+ * all have stored is saved now and then, by `save`): as far as the group is concerned the log may
+ * forget it. (Messages of ended epochs: always, all members stored them before the next was
+ * installed.) */
 bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
 
 struct gcs_status {

@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-enum { SEEDS_DEFAULT = 40 };
+enum { SEEDS_DEFAULT = 20 };
 
 static void run_seeds(uint8_t members, uint32_t window, enum gcs_durability durability,
                       bool crashes)
