@@ -28,8 +28,17 @@ void mount_call_end(struct mount_call *call)
     buffer_finish(&call->reply);
 }
 
+/* The kernel lets names through up to 1024 bytes. */
+static bool names_fit(const struct proto_op *op)
+{
+    uint32_t bytes_max = proto_op_info(op->code)->name_bytes_max;
+    return op->name.bytes <= bytes_max && op->name2.bytes <= bytes_max;
+}
+
 static int ask(struct mount_call *call, enum data_authority authority, const struct proto_op *op)
 {
+    if (!names_fit(op))
+        return -ENAMETOOLONG;
     buffer_clear(&call->reply);
     int rc =
         mount_service_call(call->mount, &call->caller, authority, op, &call->reply, &call->outcome);

@@ -16,9 +16,9 @@ cleanup()
 {
     local rc=$? m p
     set +e
+    exec 2>/dev/null # bash's own notices of the kills
     for m in "${mounts[@]}"; do fusermount3 -uz "$m" 2>/dev/null; done
     for p in "$work"/*/pid "$work"/*.pid; do [ -e "$p" ] && kill -9 "$(cat "$p")" 2>/dev/null; done
-    exec 2>/dev/null # bash's own notices of the kills
     wait
     if [ $rc != 0 ] && [ $rc != 77 ]; then
         for p in "$work"/*/log "$work"/*.log; do [ -s "$p" ] && { echo "--- ${p#"$work"/}"; tail -n 15 "$p"; }; done
