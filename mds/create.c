@@ -1,10 +1,10 @@
 /* Birth of a replica: from an empty directory to a member of a cluster.
  *
- * A directory holds a replica from the moment that its identity is written, which happens last. The
- * file `formatting` says that an interrupted formatting may be gone on with, without asking for
+ * A directory holds a replica from the moment that its identity is written, which happens last.
+ * The file `formatting` says that an interrupted formatting may be gone on with, without asking for
  * --init again; without it a directory that is not empty and has no identity is refused, so that a
- * damaged or wiped disk is never taken for a new member (docs/decisions.md; protocol.md section 7, "a
- * wiped disk votes"). */
+ * damaged or wiped disk is never taken for a new member (docs/decisions.md; protocol.md section 7,
+ * "a wiped disk votes"). */
 #include "mds/replica_internal.h"
 #include "store/metafile.h"
 
