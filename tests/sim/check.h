@@ -7,7 +7,8 @@
  *     check_durability.c   [4] what was answered is in the order and in every member's state
  *     check_linear.c       [7] real time and the reference model explain every answer
  *     check_once.c         [8] one request, one effect, one answer
- *     check_convergence.c  [9] equal index, equal history and digest; records add up to the digest */
+ *     check_convergence.c  [9] equal index, equal history and digest; records add up to the digest
+ */
 #ifndef TUTTI_SIM_CHECK_H
 #define TUTTI_SIM_CHECK_H
 

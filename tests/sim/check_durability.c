@@ -16,8 +16,7 @@ void check_durability(struct checks *checks, uint32_t member)
 {
     const struct check_member *m = &checks->members[member];
     if (m->applied < checks->answered_max)
-        world_violation(checks->world,
-                        "durability: index %llu was answered, member %u holds only %llu",
-                        (unsigned long long)checks->answered_max, member,
-                        (unsigned long long)m->applied);
+        world_violation(
+            checks->world, "durability: index %llu was answered, member %u holds only %llu",
+            (unsigned long long)checks->answered_max, member, (unsigned long long)m->applied);
 }

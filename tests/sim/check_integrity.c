@@ -1,6 +1,6 @@
 /* [2] Integrity: no message is delivered twice, none that was not sent. In the order an epoch's
- * messages lie between its event and the next one's; each origin's come in sequence from 1; (ts, rank)
- * rises. */
+ * messages lie between its event and the next one's; each origin's come in sequence from 1; (ts,
+ * rank) rises. */
 #include "tests/sim/check.h"
 
 #include <string.h>
@@ -37,11 +37,12 @@ void check_integrity(struct checks *checks, uint64_t index, const struct order_e
     }
     const char *wrong = what_is_wrong(checks, entry);
     if (wrong) {
-        world_violation(checks->world,
-                        "integrity: index %llu (epoch %llu of %llu, origin %u, seq %llu, ts %llu) %s",
-                        (unsigned long long)index, (unsigned long long)entry->epoch,
-                        (unsigned long long)checks->epoch, entry->origin,
-                        (unsigned long long)entry->seq, (unsigned long long)entry->ts, wrong);
+        world_violation(
+            checks->world,
+            "integrity: index %llu (epoch %llu of %llu, origin %u, seq %llu, ts %llu) %s",
+            (unsigned long long)index, (unsigned long long)entry->epoch,
+            (unsigned long long)checks->epoch, entry->origin, (unsigned long long)entry->seq,
+            (unsigned long long)entry->ts, wrong);
         return;
     }
     checks->seq_last[entry->origin] = entry->seq;

@@ -102,8 +102,8 @@ static void broken(struct linear *linear, const struct sim_op *op, const char *w
                     (unsigned long long)op->index, (unsigned long long)op->floor);
 }
 
-/* A write that was sent again may be answered at the place of its repetition; its own is where it took
- * effect. */
+/* A write that was sent again may be answered at the place of its repetition; its own is where it
+ * took effect. */
 static void check_write(struct linear *linear, const struct sim_op *op,
                         const struct proto_reply *reply)
 {
@@ -171,9 +171,9 @@ static const char *compare_statfs(const struct proto_outcome *expected,
     return a.inodes_used != b.inodes_used || a.bytes_used != b.bytes_used ? "usage" : NULL;
 }
 
-/* A read says at which place its replica had arrived. Writes beyond it that were answered before the
- * read began had all been received there and touched nothing of what was read; so the answer has to
- * be right behind them, too, and that is its place. */
+/* A read says at which place its replica had arrived. Writes beyond it that were answered before
+ * the read began had all been received there and touched nothing of what was read; so the answer
+ * has to be right behind them, too, and that is its place. */
 static uint64_t place_of(const struct sim_op *read)
 {
     return read->reply.index > read->floor ? read->reply.index : read->floor;

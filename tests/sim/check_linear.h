@@ -1,6 +1,7 @@
-/* [7] Linearizability by certificate: each answer names its place in the order. If real time respects
- * these places, and the reference model, taken through the order, gives every answer that was given,
- * the history is linearizable, whoever produced the places (docs/protocol.md, section 6). */
+/* [7] Linearizability by certificate: each answer names its place in the order. If real time
+ * respects these places, and the reference model, taken through the order, gives every answer that
+ * was given, the history is linearizable, whoever produced the places (docs/protocol.md, section
+ * 6). */
 #ifndef TUTTI_SIM_CHECK_LINEAR_H
 #define TUTTI_SIM_CHECK_LINEAR_H
 

@@ -10,8 +10,8 @@ struct once;
 struct once *once_create(uint32_t slots_max);
 void once_destroy(struct once *once);
 
-/* The next request of the order. PROTO_OK: it takes effect now; PROTO_AGAIN: it had its effect before;
- * otherwise what it is answered, without effect. */
+/* The next request of the order. PROTO_OK: it takes effect now; PROTO_AGAIN: it had its effect
+ * before; otherwise what it is answered, without effect. */
 enum proto_status once_take(struct once *once, const struct proto_request *request);
 
 /* A request of the order that carries an operation's number: it has one name (session, slot,

@@ -32,8 +32,7 @@ static void order_append(struct checks *checks, struct order_entry entry)
 {
     if (checks->order_count == checks->order_capacity) {
         checks->order_capacity *= 2;
-        checks->order =
-            realloc(checks->order, checks->order_capacity * sizeof *checks->order);
+        checks->order = realloc(checks->order, checks->order_capacity * sizeof *checks->order);
         MUST(checks->order);
     }
     if (!entry.event) {

@@ -1,5 +1,5 @@
-/* One client: keeps a number of operations in flight, drawn from the common workload. When its process
- * dies, what was out is lost: it may happen or not. */
+/* One client: keeps a number of operations in flight, drawn from the common workload. When its
+ * process dies, what was out is lost: it may happen or not. */
 #include "tests/sim/client_node.h"
 
 #include "client/session.h"
@@ -95,8 +95,8 @@ static void flights_start(struct client_node *node)
     for (uint32_t i = 0; i < node->flight_count; i++) {
         struct flight *flight = &node->flights[i];
         flight->node = node;
-        flight->next = (struct event){
-            .fire = flight_begin, .label = "ask", .process = node->host->process};
+        flight->next =
+            (struct event){.fire = flight_begin, .label = "ask", .process = node->host->process};
         flight_rest(flight);
     }
 }

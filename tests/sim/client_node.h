@@ -1,4 +1,5 @@
-/* A client of the simulated cluster: a real session (client/session.h) with several requests out. */
+/* A client of the simulated cluster: a real session (client/session.h) with several requests out.
+ */
 #ifndef TUTTI_SIM_CLIENT_NODE_H
 #define TUTTI_SIM_CLIENT_NODE_H
 

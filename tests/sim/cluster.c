@@ -1,12 +1,12 @@
-/* The course of one seed: see cluster.h. What the seed decides (members, measures, window, faults) is
- * drawn first and said in the trace; all draws come from the world's one generator. */
+/* The course of one seed: see cluster.h. What the seed decides (members, measures, window, faults)
+ * is drawn first and said in the trace; all draws come from the world's one generator. */
 #include "tests/sim/cluster.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    STEPS_TO_DRAIN = 60000, /* "a bounded number" of invariant 3 */
+    STEPS_TO_DRAIN = 60000,  /* "a bounded number" of invariant 3 */
     STEPS_PER_LOAD_MAX = 40, /* a seed that gets no work done ends at this many times its size */
 };
 
@@ -25,7 +25,8 @@ static struct gcs_measures draw_measures(struct world *world)
                                  prng_chance(prng, 1, 2), prng_chance(prng, 1, 2)};
 }
 
-/* Each seed uses some kinds of faults, so that the rare ones have room and the gentle seeds exist. */
+/* Each seed uses some kinds of faults, so that the rare ones have room and the gentle seeds exist.
+ */
 static uint32_t draw_faults(struct cluster *cluster)
 {
     uint32_t set = 0;
@@ -51,8 +52,8 @@ static void draw_shape(struct cluster *cluster)
     cluster->heartbeat_ns = SIM_MS(world_between(world, 20, 80));
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         cluster->addresses[i].node = (uint8_t)(i + 1);
-        snprintf(cluster->addresses[i].address, sizeof cluster->addresses[i].address, "member%u:7400",
-                 i + 1);
+        snprintf(cluster->addresses[i].address, sizeof cluster->addresses[i].address,
+                 "member%u:7400", i + 1);
     }
 }
 

@@ -13,13 +13,13 @@ enum { CLUSTER_CLIENTS_MAX = 8 };
 
 struct sim_options {
     uint64_t seed;
-    uint64_t steps;     /* at least; default 20,000 */
+    uint64_t steps;      /* at least; default 20,000 */
     uint64_t operations; /* at least; default 300 */
-    uint32_t replicas;  /* 0: by the seed */
-    uint32_t faults;    /* set of 1 << enum fault_kind; those that the seed may use */
+    uint32_t replicas;   /* 0: by the seed */
+    uint32_t faults;     /* set of 1 << enum fault_kind; those that the seed may use */
     bool faults_given;
-    int durability;     /* enum gcs_durability; -1: by the seed */
-    bool only_order;    /* the group alone, without namespace and clients */
+    int durability;  /* enum gcs_durability; -1: by the seed */
+    bool only_order; /* the group alone, without namespace and clients */
     bool trace;
 };
 
@@ -53,11 +53,11 @@ struct cluster {
 /* What runs on the members and who gives them work. */
 struct load_ops {
     const struct host_ops *member;
-    void (*begin)(struct cluster *cluster);   /* after the hosts are made, before they start */
-    bool (*sized)(struct cluster *cluster);   /* enough operations were done */
-    void (*pause)(struct cluster *cluster);   /* begin nothing new */
+    void (*begin)(struct cluster *cluster); /* after the hosts are made, before they start */
+    bool (*sized)(struct cluster *cluster); /* enough operations were done */
+    void (*pause)(struct cluster *cluster); /* begin nothing new */
     bool (*drained)(struct cluster *cluster, char detail[256]); /* everything is answered */
-    void (*final)(struct cluster *cluster);   /* last checks, all members level */
+    void (*final)(struct cluster *cluster);                     /* last checks, all members level */
     void (*count)(struct cluster *cluster, struct sim_result *result);
     void (*finish)(struct cluster *cluster);
     /* Faults of clients: true if it fired. */
@@ -68,7 +68,8 @@ struct load_ops {
 void sim_run(const struct sim_options *options, const struct load_ops *ops,
              struct sim_result *ret_result);
 
-/* Invariant 3 (check_validity.c): true when there is nothing left to wait for; otherwise `detail`. */
+/* Invariant 3 (check_validity.c): true when there is nothing left to wait for; otherwise `detail`.
+ */
 bool check_validity(struct cluster *cluster, char detail[256]);
 
 extern const struct load_ops order_load;   /* order_load.c */

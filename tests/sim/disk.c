@@ -1,15 +1,15 @@
 /* Files as (content, how much of it is stable), names as (now, stable): see disk.h.
  *
  * Invariants: `data[0 .. stable)` survives every power cut, unless a truncation below it was not
- * synced, in which case the cut-off bytes are kept in `undo` until a sync; the stable names are a prefix
- * of the name changes made. */
+ * synced, in which case the cut-off bytes are kept in `undo` until a sync; the stable names are a
+ * prefix of the name changes made. */
 #include "tests/sim/disk.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct file { /* an inode */
+struct file {            /* an inode */
     uint32_t references; /* names (now and stable), handles */
     uint8_t *data;
     size_t bytes, capacity, stable;

@@ -1,9 +1,9 @@
 /* A simulated disk: the contract of store/disk.h over a platter that outlives processes.
  *
- * What was appended and not synced survives a power cut up to a random byte, sometimes with garbage at
- * its end; a truncation that was not synced may not have happened; creations, renames and unlinks
- * that were not followed by sync_directory survive up to a random one of them. A killed process
- * loses nothing that it had written. */
+ * What was appended and not synced survives a power cut up to a random byte, sometimes with garbage
+ * at its end; a truncation that was not synced may not have happened; creations, renames and
+ * unlinks that were not followed by sync_directory survive up to a random one of them. A killed
+ * process loses nothing that it had written. */
 #ifndef TUTTI_SIM_DISK_H
 #define TUTTI_SIM_DISK_H
 
@@ -25,7 +25,8 @@ void sim_disk_cut(struct disk *disk, uint32_t operations);
 /* Power is gone: forget what a power cut forgets. @torn: a tail may hold garbage besides. */
 void platter_power_cut(struct platter *platter, bool torn);
 
-/* The next sync fails with -EIO, and what it should have made stable is lost by a later power cut. */
+/* The next sync fails with -EIO, and what it should have made stable is lost by a later power cut.
+ */
 void platter_fail_sync(struct platter *platter);
 
 /* Appends fail with -ENOSPC while it is full. */

@@ -118,7 +118,8 @@ bool duplicator_fire(struct duplicator *d)
 }
 
 struct duplicator *duplicator_create(struct cluster *cluster, uint32_t host,
-                                     void (*replied)(void *user, const struct proto_request *request,
+                                     void (*replied)(void *user,
+                                                     const struct proto_request *request,
                                                      const struct proto_reply *reply),
                                      void *user)
 {

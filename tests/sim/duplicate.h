@@ -1,5 +1,5 @@
-/* Old requests that arrive a second time: requests of clients are kept as they were sent, and now and
- * then sent again over a connection of their own, to any replica. */
+/* Old requests that arrive a second time: requests of clients are kept as they were sent, and now
+ * and then sent again over a connection of their own, to any replica. */
 #ifndef TUTTI_SIM_DUPLICATE_H
 #define TUTTI_SIM_DUPLICATE_H
 
@@ -9,7 +9,8 @@
 struct duplicator;
 
 struct duplicator *duplicator_create(struct cluster *cluster, uint32_t host,
-                                     void (*replied)(void *user, const struct proto_request *request,
+                                     void (*replied)(void *user,
+                                                     const struct proto_request *request,
                                                      const struct proto_reply *reply),
                                      void *user);
 void duplicator_destroy(struct duplicator *duplicator);

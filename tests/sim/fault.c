@@ -28,11 +28,11 @@ static const char *const names[FAULT_COUNT] = {
 
 /* How often each kind is drawn; the gentle ones more often, so that a seed gets work done. */
 static const uint8_t weights[FAULT_COUNT] = {
-    [FAULT_RESET] = 10,       [FAULT_STALL] = 8,      [FAULT_PARTITION] = 4,
-    [FAULT_ONE_WAY] = 3,      [FAULT_CRASH] = 3,      [FAULT_POWER] = 3,
-    [FAULT_CRASH_ALL] = 1,    [FAULT_POWER_ALL] = 1,  [FAULT_PAUSE] = 5,
-    [FAULT_SLOW_DISK] = 3,    [FAULT_DISK_ERROR] = 1, [FAULT_CLIENT_RESET] = 6,
-    [FAULT_CLIENT_MOVE] = 4,  [FAULT_CLIENT_CRASH] = 2, [FAULT_DUPLICATE] = 6,
+    [FAULT_RESET] = 10,      [FAULT_STALL] = 8,        [FAULT_PARTITION] = 4,
+    [FAULT_ONE_WAY] = 3,     [FAULT_CRASH] = 3,        [FAULT_POWER] = 3,
+    [FAULT_CRASH_ALL] = 1,   [FAULT_POWER_ALL] = 1,    [FAULT_PAUSE] = 5,
+    [FAULT_SLOW_DISK] = 3,   [FAULT_DISK_ERROR] = 1,   [FAULT_CLIENT_RESET] = 6,
+    [FAULT_CLIENT_MOVE] = 4, [FAULT_CLIENT_CRASH] = 2, [FAULT_DUPLICATE] = 6,
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -133,7 +133,8 @@ static bool do_partition(struct faults *faults, bool both)
     if (cluster->member_count < 2)
         return false;
     uint32_t a = (uint32_t)draw(faults, cluster->member_count);
-    uint32_t b = (a + 1 + (uint32_t)draw(faults, cluster->member_count - 1)) % cluster->member_count;
+    uint32_t b =
+        (a + 1 + (uint32_t)draw(faults, cluster->member_count - 1)) % cluster->member_count;
     uint64_t duration = world_skewed(&cluster->world, SIM_MS(5), SIM_S(3));
     block(faults, a, b, duration);
     if (both)
@@ -159,12 +160,13 @@ static void crash_one(struct cluster *cluster, struct host *host, enum sim_death
 }
 
 /* With durability in memory at most one of several members may be down, not before all are level
- * again, and with its kernel alive: what the log has lost to a power cut nobody may have any more. */
+ * again, and with its kernel alive: what the log has lost to a power cut nobody may have any more.
+ */
 static bool may_crash(const struct cluster *cluster, enum sim_death death)
 {
     return cluster->durability == GCS_DURABILITY_DISK ||
-           (death == SIM_DEATH_KILLED && cluster->member_count > 1 && members_up(cluster) == cluster->member_count &&
-            checks_level(&cluster->checks));
+           (death == SIM_DEATH_KILLED && cluster->member_count > 1 &&
+            members_up(cluster) == cluster->member_count && checks_level(&cluster->checks));
 }
 
 static bool do_crash(struct faults *faults, enum sim_death death)
@@ -286,11 +288,13 @@ static bool draw_kind(struct faults *faults, enum fault_kind *ret_kind)
 static void faults_fire(struct event *event)
 {
     struct faults *faults = CONTAINER_OF(event, struct faults, next);
+    struct world *world = &faults->cluster->world;
     enum fault_kind kind;
-    if (draw_kind(faults, &kind) && do_fault(faults, kind))
+    bool fired = draw_kind(faults, &kind) && do_fault(faults, kind);
+    if (fired)
         faults->fired[kind]++;
-    event_start(&faults->cluster->world, &faults->next,
-                world_skewed(&faults->cluster->world, SIM_MS(1), faults->gap_ns));
+    event_start(world, &faults->next,
+                fired ? world_skewed(world, SIM_MS(1), faults->gap_ns) : SIM_MS(1));
 }
 
 void faults_begin(struct faults *faults, struct cluster *cluster, uint32_t set)

@@ -1,4 +1,5 @@
-/* What goes wrong, when: a schedule drawn from the seed. Each fault that has an effect is counted. */
+/* What goes wrong, when: a schedule drawn from the seed. Each fault that has an effect is counted.
+ */
 #ifndef TUTTI_SIM_FAULT_H
 #define TUTTI_SIM_FAULT_H
 
@@ -33,7 +34,7 @@ bool fault_parse(const char *text, uint32_t *ret_set);
 
 struct faults {
     struct cluster *cluster;
-    uint32_t set; /* allowed in this seed */
+    uint32_t set;    /* allowed in this seed */
     uint64_t gap_ns; /* the longest time between two */
     struct event next;
     uint64_t fired[FAULT_COUNT];

@@ -1,6 +1,6 @@
 /* What clients asked for and what they were told: the history that check_linear.c and check_once.c
- * explain. An operation is known by a number, which travels in its request as a supplementary group,
- * so that it is recognised in the order without help from the code under test. */
+ * explain. An operation is known by a number, which travels in its request as a supplementary
+ * group, so that it is recognised in the order without help from the code under test. */
 #ifndef TUTTI_SIM_HISTORY_H
 #define TUTTI_SIM_HISTORY_H
 
@@ -15,17 +15,17 @@ struct sim_op {
     uint32_t number; /* from 1 */
     uint32_t client;
     uint32_t uid, gid;
-    struct proto_op op;   /* its bytes are the history's */
+    struct proto_op op; /* its bytes are the history's */
     enum op_state state;
-    uint64_t floor;       /* the highest index that had been answered to anybody when it began */
+    uint64_t floor; /* the highest index that had been answered to anybody when it began */
     struct proto_reply reply;
     /* Its place in the order, for a write: */
-    bool ordered;         /* it is there */
+    bool ordered; /* it is there */
     uint8_t session[PROTO_SESSION_BYTES];
     uint16_t slot;
     uint64_t seq;
-    bool executed;        /* it took effect */
-    uint64_t index;       /* where */
+    bool executed;                 /* it took effect */
+    uint64_t index;                /* where */
     struct proto_outcome expected; /* by the model; its bytes are the history's */
 };
 

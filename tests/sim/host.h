@@ -28,8 +28,8 @@ struct host {
     void *program; /* owned by ops */
     void *user;
     bool up;
-    bool excused;  /* a disk fault was put in: it may say that it fails, or not start */
-    bool torn;     /* a power cut may leave garbage */
+    bool excused; /* a disk fault was put in: it may say that it fails, or not start */
+    bool torn;    /* a power cut may leave garbage */
     uint64_t lives;
     struct process *process;
     struct platter *platter;

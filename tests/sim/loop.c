@@ -1,9 +1,9 @@
 /* The loop contract (base/loop.h) on simulated time: clocks, timers, end-of-turn tasks, queues.
  *
- * A turn is one event and then the tasks it deferred, phase by phase. An item of a queue `run`s at an
- * event of its own, some time after its submission and outside of any turn, as on a helper thread;
- * `done` follows in a turn of the loop. A crash in between is an item whose work may have happened.
- * Items of one queue run one after the other; different queues interleave. */
+ * A turn is one event and then the tasks it deferred, phase by phase. An item of a queue `run`s at
+ * an event of its own, some time after its submission and outside of any turn, as on a helper
+ * thread; `done` follows in a turn of the loop. A crash in between is an item whose work may have
+ * happened. Items of one queue run one after the other; different queues interleave. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -116,8 +116,7 @@ static int loop_timer_make(struct loop *loop, struct loop_timer *timer)
 {
     struct sim_timer *own = sim_alloc(sizeof *own);
     own->timer = timer;
-    own->event = (struct event){
-        .fire = timer_fired, .label = "timer", .process = process_of(loop)};
+    own->event = (struct event){.fire = timer_fired, .label = "timer", .process = process_of(loop)};
     timer->implementation = own;
     return 0;
 }
@@ -239,8 +238,8 @@ void process_init(struct process *process, struct world *world, const char *name
     process->world = world;
     process->name = name;
     process->boot_offset_ns = world_between(world, 0, SIM_S(1000000));
-    process->wall_offset_ns = (int64_t)SIM_S(1700000000) +
-                              (int64_t)world_between(world, 0, SIM_S(4)) - (int64_t)SIM_S(2);
+    process->wall_offset_ns =
+        (int64_t)SIM_S(1700000000) + (int64_t)world_between(world, 0, SIM_S(4)) - (int64_t)SIM_S(2);
     process->work_low_ns = SIM_US(20);
     process->work_high_ns = SIM_MS(4);
     process->alive = true;

@@ -171,7 +171,7 @@ int main(int argc, char **argv)
         return code < 0 ? 2 : 0;
     log_set_level(LOG_LEVEL_ERROR);
     catch_crashes(options.expect);
-    bool held = options.file         ? run_file(&options, &report)
+    bool held = options.file        ? run_file(&options, &report)
                 : options.jobs == 1 ? run_share(&options, 0, &report)
                                     : run_jobs(&options, &report);
     if (options.expect) {

@@ -416,8 +416,8 @@ const char *model_readdir(struct model *model, const struct proto_request *reque
         return "status";
     if (status != PROTO_OK)
         return NULL;
-    bool with_attr = (request->op.flags & PROTO_READDIR_ATTR) &&
-                     model_access(&call, dir, MODEL_X) == PROTO_OK;
+    bool with_attr =
+        (request->op.flags & PROTO_READDIR_ATTR) && model_access(&call, dir, MODEL_X) == PROTO_OK;
     struct reader r = reader_make(outcome->data.data, outcome->data.bytes);
     uint64_t cookie = request->op.cookie, ino;
     const char *name, *wrong = NULL;

@@ -1,7 +1,8 @@
-/* A plain reference model of the namespace: what POSIX and Linux say an operation does, on lists that
- * are searched from end to end. Written from the rules, apart from mds/; it shares only the message
- * formats. Given requests in the order of their indices it says what has to be answered: status, type,
- * mode, links, owner, size, device, data version and cut, names, content; times it leaves open. */
+/* A plain reference model of the namespace: what POSIX and Linux say an operation does, on lists
+ * that are searched from end to end. Written from the rules, apart from mds/; it shares only the
+ * message formats. Given requests in the order of their indices it says what has to be answered:
+ * status, type, mode, links, owner, size, device, data version and cut, names, content; times it
+ * leaves open. */
 #ifndef TUTTI_SIM_MODEL_H
 #define TUTTI_SIM_MODEL_H
 
@@ -24,12 +25,14 @@ void model_write(struct model *model, const struct proto_request *request,
 void model_read(struct model *model, const struct proto_request *request,
                 struct proto_outcome *ret_outcome);
 
-/* Whether a listing's answer is right: the entries behind the cookie, in their order, as many as the
- * answer holds, at least one if there is one. NULL, or what is wrong. */
+/* Whether a listing's answer is right: the entries behind the cookie, in their order, as many as
+ * the answer holds, at least one if there is one. NULL, or what is wrong. */
 const char *model_readdir(struct model *model, const struct proto_request *request,
                           const struct proto_outcome *outcome);
 
-/* Whether an outcome is the expected one, in all that the model determines. NULL, or what differs. */
-const char *model_compare(const struct proto_outcome *expected, const struct proto_outcome *outcome);
+/* Whether an outcome is the expected one, in all that the model determines. NULL, or what differs.
+ */
+const char *model_compare(const struct proto_outcome *expected,
+                          const struct proto_outcome *outcome);
 
 #endif

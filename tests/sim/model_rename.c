@@ -3,14 +3,15 @@
 
 struct move {
     struct model_call *call;
-    struct model_inode *from, *to; /* directories */
+    struct model_inode *from, *to;             /* directories */
     struct model_entry *old_entry, *new_entry; /* new: NULL where the name is free */
     struct model_inode *source, *target;
     bool exchange;
 };
 
 /* Whether `dir` is `inode` or lies below it. */
-static bool below(struct model *model, const struct model_inode *dir, const struct model_inode *inode)
+static bool below(struct model *model, const struct model_inode *dir,
+                  const struct model_inode *inode)
 {
     while (dir && dir != inode && dir->ino != PROTO_ROOT_INO)
         dir = model_find(model, dir->parent);

@@ -26,7 +26,7 @@ struct model_inode {
     uint32_t mode, nlink, uid, gid;
     uint64_t rdev, size, data_version, cut;
     struct proto_layout layout;
-    uint8_t *body; /* inline content or symlink target */
+    uint8_t *body;                               /* inline content or symlink target */
     struct model_xattr xattrs[MODEL_XATTRS_MAX]; /* in the order of their making */
     uint32_t xattr_count;
     /* of a directory: */
@@ -57,11 +57,11 @@ struct model_call {
     struct proto_outcome *outcome;
 };
 
-#define STEP(expr)                           \
-    do {                                     \
-        enum proto_status status_ = (expr);  \
-        if (status_ != PROTO_OK)             \
-            return status_;                  \
+#define STEP(expr)                          \
+    do {                                    \
+        enum proto_status status_ = (expr); \
+        if (status_ != PROTO_OK)            \
+            return status_;                 \
     } while (0)
 
 enum { MODEL_X = 1, MODEL_W = 2, MODEL_R = 4 };

@@ -18,7 +18,8 @@ static struct model_xattr *find(struct model_inode *inode, struct proto_bytes na
     return NULL;
 }
 
-static enum proto_status may(struct model_call *call, const struct model_inode *inode, uint32_t want)
+static enum proto_status may(struct model_call *call, const struct model_inode *inode,
+                             uint32_t want)
 {
     bool writes = want == MODEL_W;
     if (begins(call->op->name, "trusted."))
@@ -65,8 +66,7 @@ enum proto_status model_removexattr(struct model_call *call)
     if (!xattr)
         return PROTO_NODATA;
     inode->xattr_count--;
-    memmove(xattr, xattr + 1,
-            (size_t)(&inode->xattrs[inode->xattr_count] - xattr) * sizeof *xattr);
+    memmove(xattr, xattr + 1, (size_t)(&inode->xattrs[inode->xattr_count] - xattr) * sizeof *xattr);
     return PROTO_OK;
 }
 

@@ -94,6 +94,11 @@ static void link_accepted(struct event *event)
         return;
     }
     end->handlers = handlers;
+    if (end->unwanted) {
+        end_close_later(&link->ends[0], NET_REASON_PEER, link->base_ns);
+        end_close_later(end, NET_REASON_LOCAL, 0);
+        return;
+    }
     end->state = END_OPEN;
     pipe_mark(&link->pipes[1], ITEM_OPEN);
     handlers->opened(&end->conn);
@@ -153,9 +158,12 @@ static int sim_send(struct net_conn *conn, uint16_t type, const void *head, uint
     struct end *end = end_of(conn);
     uint32_t payload_bytes = payload ? payload->bytes : 0;
     uint64_t bytes = (uint64_t)head_bytes + payload_bytes;
-    if (end->state != END_OPEN)
+    if (end->state != END_OPEN && end->state != END_CONNECTING)
         return NET_E_CLOSED;
-    if (bytes + FRAME_HEADER_BYTES + end->queued_bytes > end->limits.queue_bytes_max) {
+    if (bytes > end->limits.frame_bytes_max)
+        return -EMSGSIZE;
+    if (end->queued_bytes > 0 &&
+        bytes + FRAME_HEADER_BYTES + end->queued_bytes > end->limits.queue_bytes_max) {
         end->was_full = true;
         return NET_E_FULL;
     }
@@ -172,8 +180,8 @@ static int sim_send(struct net_conn *conn, uint16_t type, const void *head, uint
     end->transport->counters.memory_bytes += item->bytes + FRAME_HEADER_BYTES;
     struct sim_link *link = end->link;
     if (link->net->tap && !end->transport->dead)
-        link->net->tap(link->net->tap_user, link->hosts[end_side(end)],
-                       link->hosts[!end_side(end)], type, item->payload, item->bytes);
+        link->net->tap(link->net->tap_user, link->hosts[end_side(end)], link->hosts[!end_side(end)],
+                       type, item->payload, item->bytes);
     loop_defer(&end->transport->process->loop, &end->flush);
     return 0;
 }
@@ -182,6 +190,10 @@ static int sim_send(struct net_conn *conn, uint16_t type, const void *head, uint
 static void close_connecting(struct end *end)
 {
     struct sim_link *link = end->link;
+    if (end_side(end) == 1) { /* inside of `accepted`: link_accepted goes on */
+        end->unwanted = true;
+        return;
+    }
     if (link->ends[1].state == END_OPEN)
         pipe_mark(&link->pipes[0], ITEM_FIN);
     else if (link->ends[1].state == END_CONNECTING)

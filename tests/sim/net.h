@@ -5,8 +5,8 @@
  * turn. Pipes hold a limited number of bytes (socket buffers); behind them the send queue fills up.
  *
  * Faults: reset (each direction loses a random tail of what was under way), stall of a pipe, blocks
- * between hosts (nothing arrives; both ways or one way), the end of a process with or without a word
- * to its peers. */
+ * between hosts (nothing arrives; both ways or one way), the end of a process with or without a
+ * word to its peers. */
 #ifndef TUTTI_SIM_NET_H
 #define TUTTI_SIM_NET_H
 
@@ -49,15 +49,15 @@ enum sim_death {
 };
 
 /* The process behind the transport is dead (process_kill first): nothing more reaches it; its own
- * calls do nothing. The transport still has to be destroyed, after what used it: that calls `closed`,
- * so that whoever frees memory there can. */
+ * calls do nothing. The transport still has to be destroyed, after what used it: that calls
+ * `closed`, so that whoever frees memory there can. */
 void sim_transport_kill(struct net_transport *transport, enum sim_death death);
 
 /* The host is up again: connections to what ran there before get a reset. */
 void sim_net_host_up(struct sim_net *net, uint32_t host);
 
-/* Break one open connection picked at random among those that touch `host` (UINT32_MAX: any). False:
- * there is none. */
+/* Break one open connection picked at random among those that touch `host` (UINT32_MAX: any).
+ * False: there is none. */
 bool sim_net_reset(struct sim_net *net, uint32_t host);
 
 /* Nothing arrives in one direction of one connection for a while. False: there is none. */

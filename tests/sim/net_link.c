@@ -1,9 +1,9 @@
 /* Links: how bytes get from one end to the other, and how an end ends.
  *
  * Invariants: items of a pipe are taken in the order in which they were put, at times that never go
- * back; no callback is called from inside a call of the contract, all come from events or end-of-turn
- * tasks; `closed` comes once for each end that was shown to its user; an end whose process is dead is
- * never called again. A link's memory goes when both its ends are finished. */
+ * back; no callback is called from inside a call of the contract, all come from events or
+ * end-of-turn tasks; `closed` comes once for each end that was shown to its user; an end whose
+ * process is dead is never called again. A link's memory goes when both its ends are finished. */
 #include "tests/sim/net_link.h"
 
 #include "base/hash.h"
@@ -172,6 +172,7 @@ static void end_take(struct end *end, const struct item *item)
 {
     if (item->kind == ITEM_OPEN && end->state == END_CONNECTING) {
         end->state = END_OPEN;
+        loop_defer(&end->transport->process->loop, &end->flush); /* what was sent before */
         end->handlers->opened(&end->conn);
     } else if (item->kind == ITEM_FRAME && end->state == END_OPEN) {
         end_take_frame(end, item);
@@ -199,8 +200,8 @@ static bool pipe_take(struct pipe *pipe)
     return true;
 }
 
-/* All that has arrived by now, in one turn of the receiver. Ends are finished by events of their own,
- * so the link outlives its callbacks. */
+/* All that has arrived by now, in one turn of the receiver. Ends are finished by events of their
+ * own, so the link outlives its callbacks. */
 static void pipe_arrived(struct event *event)
 {
     struct pipe *pipe = CONTAINER_OF(event, struct pipe, arrive);
@@ -213,6 +214,8 @@ static void pipe_arrived(struct event *event)
 
 void end_flush(struct end *end, bool all)
 {
+    if (end->state != END_OPEN)
+        return;
     struct pipe *pipe = &end->link->pipes[end_side(end)];
     struct item *item = STAILQ_FIRST(&end->queue);
     uint64_t arrive_ns = item ? pipe_time(pipe) : 0;
@@ -228,7 +231,8 @@ void end_flush(struct end *end, bool all)
         pipe_put(pipe, item, arrive_ns);
         item = STAILQ_FIRST(&end->queue);
     }
-    if (!end->was_full || end->state != END_OPEN || end->queued_bytes > end->limits.queue_bytes_max / 2)
+    if (!end->was_full || end->state != END_OPEN ||
+        end->queued_bytes > end->limits.queue_bytes_max / 2)
         return;
     end->was_full = false;
     if (end->handlers->drained)

@@ -1,5 +1,5 @@
-/* Inside of the simulated network: links, their two ends and two pipes. net.c is the contract on top,
- * net_fault.c what goes wrong. */
+/* Inside of the simulated network: links, their two ends and two pipes. net.c is the contract on
+ * top, net_fault.c what goes wrong. */
 #ifndef TUTTI_SIM_NET_LINK_H
 #define TUTTI_SIM_NET_LINK_H
 
@@ -49,6 +49,7 @@ struct end {
     enum end_state state;
     bool counted; /* in connections_open */
     bool paused, was_full;
+    bool unwanted; /* closed before it was accepted */
     enum net_reason reason;
     struct item_list queue;
     uint32_t queued_bytes;

@@ -22,7 +22,8 @@ static const char help[] =
     "  --durability D     disk or memory (drawn from the seed)\n"
     "  --faults LIST      names separated by commas, all, none (drawn from the seed):\n"
     "                     reset stall partition one-way crash power crash-all power-all pause\n"
-    "                     slow-disk torn disk-error client-reset client-move client-crash duplicate\n"
+    "                     slow-disk torn disk-error client-reset client-move client-crash "
+    "duplicate\n"
     "  --only-order       the group alone, without namespace and clients\n"
     "  --trace            print what happens\n"
     "  --twice            run every seed twice: the traces have to be the same\n"
@@ -34,8 +35,20 @@ static const char help[] =
     "          tutti-sim --seed 17 --faults power-all,torn --trace\n";
 
 enum {
-    OPT_SEED = 1, OPT_SEEDS, OPT_FILE, OPT_JOBS, OPT_STEPS, OPT_OPERATIONS, OPT_REPLICAS,
-    OPT_DURABILITY, OPT_FAULTS, OPT_ONLY_ORDER, OPT_TRACE, OPT_TWICE, OPT_EXPECT, OPT_QUIET,
+    OPT_SEED = 1,
+    OPT_SEEDS,
+    OPT_FILE,
+    OPT_JOBS,
+    OPT_STEPS,
+    OPT_OPERATIONS,
+    OPT_REPLICAS,
+    OPT_DURABILITY,
+    OPT_FAULTS,
+    OPT_ONLY_ORDER,
+    OPT_TRACE,
+    OPT_TWICE,
+    OPT_EXPECT,
+    OPT_QUIET,
     OPT_HELP,
 };
 

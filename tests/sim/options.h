@@ -8,8 +8,8 @@ struct campaign_options {
     struct sim_options sim;
     uint64_t seed_from, seed_to; /* inclusive */
     uint32_t jobs;
-    bool twice;       /* run each seed twice and compare */
-    bool expect;      /* a violation has to be found: exit 0 where one is, 1 where none is */
+    bool twice;  /* run each seed twice and compare */
+    bool expect; /* a violation has to be found: exit 0 where one is, 1 where none is */
     bool quiet;
     const char *file; /* seeds with their options, one run a line */
 };

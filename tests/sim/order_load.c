@@ -167,12 +167,14 @@ void order_load_stored(struct cluster *cluster, uint32_t member, uint64_t epoch,
         reach->stored = seq;
 }
 
-/* Whether every quorum of the group contains one of `set`, and the set has two where there are two. */
+/* Whether every quorum of the group contains one of `set`, and the set has two where there are two.
+ */
 static bool meets_every_quorum(uint32_t set, uint32_t member_count)
 {
     uint32_t others = ((1u << member_count) - 1) & ~set;
     uint32_t count = (uint32_t)__builtin_popcount(others);
-    bool others_are_quorum = count * 2 > member_count || (count * 2 == member_count && (others & 1));
+    bool others_are_quorum =
+        count * 2 > member_count || (count * 2 == member_count && (others & 1));
     uint32_t least = member_count > 1 ? 2 : 1;
     return !others_are_quorum && (uint32_t)__builtin_popcount(set) >= least;
 }
@@ -201,11 +203,12 @@ static void check_release(struct cluster *cluster, uint32_t member, uint64_t ind
     const struct order_entry *entry = &cluster->checks.order[index - 1];
     for (uint32_t i = 0; i < cluster->member_count && !entry->event; i++)
         if (reach_of(load_of(cluster), i, entry->epoch, entry->origin)->received < entry->seq)
-            world_violation(&cluster->world,
-                            "durability: member %u releases %llu (epoch %llu, origin %u, seq %llu), "
-                            "which member %u has not received",
-                            member, (unsigned long long)index, (unsigned long long)entry->epoch,
-                            entry->origin, (unsigned long long)entry->seq, i);
+            world_violation(
+                &cluster->world,
+                "durability: member %u releases %llu (epoch %llu, origin %u, seq %llu), "
+                "which member %u has not received",
+                member, (unsigned long long)index, (unsigned long long)entry->epoch, entry->origin,
+                (unsigned long long)entry->seq, i);
 }
 
 /* Applying lags behind delivery: what is not in the order yet is checked with the next release. */

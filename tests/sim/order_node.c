@@ -1,8 +1,8 @@
 /* One member of the bare group: see order_node.h.
  *
- * What a replica does around the group is here in its smallest form: applying lags behind delivery by
- * a random time, the applied state is flushed now and then (only what the local log has stored), and a
- * restart goes on from the last flush with what the log holds. */
+ * What a replica does around the group is here in its smallest form: applying lags behind delivery
+ * by a random time, the applied state is flushed now and then (only what the local log has stored),
+ * and a restart goes on from the last flush with what the log holds. */
 #include "tests/sim/order_node.h"
 
 #include "base/cursor.h"
@@ -66,8 +66,8 @@ struct order_node {
     int flush_code;
 };
 
-static const struct net_limits limits = {
-    .frame_bytes_max = 2 * 1024 * 1024, .queue_bytes_max = 4 * 1024 * 1024};
+static const struct net_limits limits = {.frame_bytes_max = 2 * 1024 * 1024,
+                                         .queue_bytes_max = 4 * 1024 * 1024};
 
 /* ---- connections ---- */
 
@@ -504,9 +504,8 @@ static int node_open(struct order_node *node, struct error *error)
     if (code == 0)
         code = journal_recovered(node->journal, node_recover, node);
     if (code == 0)
-        code = net_listen(node->host->transport,
-                          node->cluster->addresses[node->member].address, &limits, &accept,
-                          &node->listener, error);
+        code = net_listen(node->host->transport, node->cluster->addresses[node->member].address,
+                          &limits, &accept, &node->listener, error);
     return code;
 }
 

@@ -212,7 +212,8 @@ static void check_store(struct cluster *cluster, struct host *host)
     store_close(store);
     if (!read)
         world_violation(&cluster->world, "convergence: %s has no state record", host->name);
-    else if (state.index < cluster->checks.answered_max || state.index > cluster->checks.order_count)
+    else if (state.index < cluster->checks.answered_max ||
+             state.index > cluster->checks.order_count)
         world_violation(&cluster->world, "durability: %s holds %llu of %llu after an orderly stop",
                         host->name, (unsigned long long)state.index,
                         (unsigned long long)cluster->checks.answered_max);
@@ -220,8 +221,8 @@ static void check_store(struct cluster *cluster, struct host *host)
              !hash128_equal(state.history, cluster->checks.order[state.index - 1].history))
         world_violation(&cluster->world, "convergence: %s holds another history", host->name);
     else if (!hash128_equal(state.state.digest, scan.sum))
-        world_violation(&cluster->world, "convergence: the records of %s don't add up to its digest",
-                        host->name);
+        world_violation(&cluster->world,
+                        "convergence: the records of %s don't add up to its digest", host->name);
 }
 
 static void load_final(struct cluster *cluster)

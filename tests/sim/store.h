@@ -15,8 +15,8 @@ void vault_destroy(struct vault *vault);
 /* Whether a store was ever created in it. */
 bool vault_formatted(const struct vault *vault);
 
-/* The store as one process sees it; -ENOENT without @create where there is none yet, -EEXIST with it
- * where there is one. */
+/* The store as one process sees it; -ENOENT without @create where there is none yet, -EEXIST with
+ * it where there is one. */
 int sim_store_open(struct vault *vault, bool create, struct store **ret_store,
                    struct error *error) WARN_UNUSED;
 

@@ -96,9 +96,15 @@ static void draw_mknod(struct workload *w, struct proto_op *op)
 
 static uint32_t draw_rename_flags(struct workload *w)
 {
-    static const uint32_t flags[] = {
-        0, 0, 0, 0, PROTO_RENAME_NOREPLACE, PROTO_RENAME_EXCHANGE, PROTO_RENAME_WHITEOUT,
-        PROTO_UNLINK_HOLD, PROTO_RENAME_NOREPLACE | PROTO_RENAME_WHITEOUT};
+    static const uint32_t flags[] = {0,
+                                     0,
+                                     0,
+                                     0,
+                                     PROTO_RENAME_NOREPLACE,
+                                     PROTO_RENAME_EXCHANGE,
+                                     PROTO_RENAME_WHITEOUT,
+                                     PROTO_UNLINK_HOLD,
+                                     PROTO_RENAME_NOREPLACE | PROTO_RENAME_WHITEOUT};
     return flags[draw(w, 9)];
 }
 
@@ -185,15 +191,15 @@ static const struct {
     uint8_t weight;
     bool named;
 } mix[] = {
-    {PROTO_LOOKUP, 12, true},     {PROTO_GETATTR, 9, false},   {PROTO_READLINK, 2, false},
-    {PROTO_OPEN, 2, false},       {PROTO_ACCESS, 2, false},    {PROTO_READDIR, 6, false},
-    {PROTO_STATFS, 1, false},     {PROTO_GETXATTR, 3, false},  {PROTO_LISTXATTR, 2, false},
-    {PROTO_READ, 7, false},       {PROTO_SETATTR, 8, false},   {PROTO_CREATE, 10, true},
-    {PROTO_MKNOD, 2, true},       {PROTO_MKDIR, 3, true},      {PROTO_SYMLINK, 3, true},
-    {PROTO_LINK, 4, false},       {PROTO_UNLINK, 7, true},     {PROTO_RMDIR, 1, true},
-    {PROTO_RENAME, 9, true},      {PROTO_SETXATTR, 4, false},  {PROTO_REMOVEXATTR, 2, false},
-    {PROTO_WRITE, 10, false},     {PROTO_GROW, 2, false},      {PROTO_RESERVE, 2, false},
-    {PROTO_STRIPE, 1, false},     {PROTO_CUT_DONE, 1, false},  {PROTO_RELEASE, 2, false},
+    {PROTO_LOOKUP, 12, true}, {PROTO_GETATTR, 9, false},  {PROTO_READLINK, 2, false},
+    {PROTO_OPEN, 2, false},   {PROTO_ACCESS, 2, false},   {PROTO_READDIR, 6, false},
+    {PROTO_STATFS, 1, false}, {PROTO_GETXATTR, 3, false}, {PROTO_LISTXATTR, 2, false},
+    {PROTO_READ, 7, false},   {PROTO_SETATTR, 8, false},  {PROTO_CREATE, 10, true},
+    {PROTO_MKNOD, 2, true},   {PROTO_MKDIR, 3, true},     {PROTO_SYMLINK, 3, true},
+    {PROTO_LINK, 4, false},   {PROTO_UNLINK, 7, true},    {PROTO_RMDIR, 1, true},
+    {PROTO_RENAME, 9, true},  {PROTO_SETXATTR, 4, false}, {PROTO_REMOVEXATTR, 2, false},
+    {PROTO_WRITE, 10, false}, {PROTO_GROW, 2, false},     {PROTO_RESERVE, 2, false},
+    {PROTO_STRIPE, 1, false}, {PROTO_CUT_DONE, 1, false}, {PROTO_RELEASE, 2, false},
     {PROTO_PURGED, 1, false},
 };
 

@@ -119,7 +119,8 @@ static void count_step(struct world *world, const struct event *event)
 {
     world->steps++;
     world_mix(world, world->now_ns);
-    world_mix(world, (uint64_t)(unsigned char)event->label[0] << 8 | (unsigned char)event->label[1]);
+    world_mix(world,
+              (uint64_t)(unsigned char)event->label[0] << 8 | (unsigned char)event->label[1]);
 }
 
 struct event *world_take_due(struct world *world, struct process *process)

@@ -17,9 +17,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define SIM_US(n) ((uint64_t)(n) * 1000u)
-#define SIM_MS(n) ((uint64_t)(n) * 1000000u)
-#define SIM_S(n)  ((uint64_t)(n) * 1000000000u)
+#define SIM_US(n) ((uint64_t)(n)*1000u)
+#define SIM_MS(n) ((uint64_t)(n)*1000000u)
+#define SIM_S(n)  ((uint64_t)(n)*1000000000u)
 
 struct process;
 
@@ -52,7 +52,8 @@ void world_finish(struct world *world);
 /* Run one event. False when there is none, or the world has stopped. */
 bool world_step(struct world *world);
 
-/* Have `event` fire `delay_ns` from now (again: it is moved). `fire`, `label`, `process` are set. */
+/* Have `event` fire `delay_ns` from now (again: it is moved). `fire`, `label`, `process` are set.
+ */
 void event_start(struct world *world, struct event *event, uint64_t delay_ns);
 void event_stop(struct world *world, struct event *event);
 
@@ -62,7 +63,7 @@ struct event *world_take_due(struct world *world, struct process *process);
 
 /* An invariant broke: keep the first, stop the world. */
 __attribute__((format(printf, 2, 3))) void world_violation(struct world *world, const char *format,
-                                                            ...);
+                                                           ...);
 
 /* One line of the readable trace; part of the trace hash in any case. */
 __attribute__((format(printf, 2, 3))) void world_note(struct world *world, const char *format, ...);
@@ -85,10 +86,10 @@ struct sim_queue;
 struct process {
     struct loop loop; /* what the code under test sees */
     struct world *world;
-    const char *name;      /* borrowed */
+    const char *name;        /* borrowed */
     uint64_t boot_offset_ns; /* of its CLOCK_BOOTTIME against true time */
     int64_t wall_offset_ns;
-    uint64_t turn_ns;      /* its cached time */
+    uint64_t turn_ns; /* its cached time */
     uint64_t paused_until_ns;
     uint64_t work_low_ns, work_high_ns; /* how long one item of blocking work takes */
     bool alive;
