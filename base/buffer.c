@@ -29,7 +29,7 @@ uint8_t *buffer_reserve(struct buffer *buffer, size_t count)
         return NULL;
     }
     size_t need = buffer->bytes + count;
-    if (need > buffer->capacity) {
+    if (need > buffer->capacity || !buffer->data) {
         size_t capacity = buffer->capacity ? buffer->capacity : 256;
         while (capacity < need)
             capacity *= 2;

@@ -27,7 +27,7 @@ static void metafile_one(const uint8_t *bytes, size_t count)
 
 static bool metafile_seed(unsigned number, struct buffer *to)
 {
-    static const char content[100] = "content";
+    static const char content[200] = "content";
     struct bytes_disk disk;
     struct error error;
     bytes_disk_init(&disk, NULL, 0);

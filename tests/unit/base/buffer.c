@@ -72,3 +72,12 @@ Test(buffer, consume)
     cr_assert_eq(buffer.bytes, 0);
     buffer_finish(&buffer);
 }
+
+Test(buffer, nothing_appended_to_nothing_is_no_failure)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, 10);
+    cr_assert_not_null(buffer_append(&buffer, "", 0));
+    cr_assert(!buffer.failed && buffer.bytes == 0);
+    buffer_finish(&buffer);
+}
