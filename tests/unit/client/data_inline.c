@@ -68,6 +68,21 @@ Test(data_inline, two_mounts_write_different_parts)
     rig_close(fb);
 }
 
+/* Another thread got the answer before the write was ordered, and shows it after. */
+Test(data_inline, attributes_that_come_late)
+{
+    uint64_t ino = rig_create(a, "f");
+    struct data_inode *fa = rig_open(a, ino);
+    struct proto_attr late = rig_stat(a, ino), newest;
+    rig_write(fa, "hello", 5, 0);
+    rig_flush(fa);
+    data_attr(a->data, &late);
+    cr_assert_eq(late.size, 5);
+    data_known_attr(fa, &newest);
+    cr_assert_eq(newest.size, 5);
+    rig_close(fa);
+}
+
 Test(data_inline, a_hole_between_two_writes)
 {
     uint64_t ino = rig_create(a, "f");

@@ -120,6 +120,23 @@ Test(data_stripe, others_finish_a_truncate)
     rig_close(fb);
 }
 
+/* What this mount wrote and did not order yet goes with a truncate that was ordered meanwhile. */
+Test(data_stripe, nothing_is_read_beyond_a_cut)
+{
+    uint64_t ino = rig_create(a, "f");
+    struct data_inode *fa = rig_open(a, ino);
+    struct proto_op op = OP(SETATTR, .ino = ino, .valid = PROTO_SET_SIZE, .size = 100);
+    rig_write(fa, want, LARGE, 0);
+    rig_flush(fa);
+    rig_write(fa, want, LARGE, 0);
+    cr_assert_eq(rig_do(b, &op).status, PROTO_OK);
+    memset(want + 100, 0, LARGE - 100);
+    rig_expect(a, fa, ino, want, LARGE);
+    rig_flush(fa);
+    rig_expect(a, fa, ino, want, LARGE);
+    rig_close(fa);
+}
+
 /* The one that truncated comes late with its cut: nothing is left to cut. */
 static struct data_inode *late_fb;
 static void write_before_the_cut(struct rig_mount *mount, const struct proto_op *op)
