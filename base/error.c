@@ -26,7 +26,13 @@ int error_wrap(struct error *error, int code, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof error->text)
-        snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", below);
+    size_t at = used < 0 ? 0 : (size_t)used;
+    if (at + 2 < sizeof error->text) {
+        memcpy(error->text + at, ": ", 2);
+        at += 2;
+        size_t keep = strnlen(below, sizeof error->text - at - 1);
+        memcpy(error->text + at, below, keep);
+        error->text[at + keep] = 0;
+    }
     return code;
 }
