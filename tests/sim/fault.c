@@ -20,6 +20,7 @@ static const char *const names[FAULT_COUNT] = {
     [FAULT_SLOW_DISK] = "slow-disk",
     [FAULT_TORN] = "torn",
     [FAULT_DISK_ERROR] = "disk-error",
+    [FAULT_CLOCK] = "clock",
     [FAULT_CLIENT_RESET] = "client-reset",
     [FAULT_CLIENT_MOVE] = "client-move",
     [FAULT_CLIENT_CRASH] = "client-crash",
@@ -28,11 +29,12 @@ static const char *const names[FAULT_COUNT] = {
 
 /* How often each kind is drawn; the gentle ones more often, so that a seed gets work done. */
 static const uint8_t weights[FAULT_COUNT] = {
-    [FAULT_RESET] = 10,      [FAULT_STALL] = 8,        [FAULT_PARTITION] = 4,
-    [FAULT_ONE_WAY] = 3,     [FAULT_CRASH] = 3,        [FAULT_POWER] = 3,
-    [FAULT_CRASH_ALL] = 1,   [FAULT_POWER_ALL] = 1,    [FAULT_PAUSE] = 5,
-    [FAULT_SLOW_DISK] = 3,   [FAULT_DISK_ERROR] = 1,   [FAULT_CLIENT_RESET] = 6,
-    [FAULT_CLIENT_MOVE] = 4, [FAULT_CLIENT_CRASH] = 2, [FAULT_DUPLICATE] = 6,
+    [FAULT_RESET] = 10,       [FAULT_STALL] = 8,       [FAULT_PARTITION] = 4,
+    [FAULT_ONE_WAY] = 3,      [FAULT_CRASH] = 3,       [FAULT_POWER] = 3,
+    [FAULT_CRASH_ALL] = 1,    [FAULT_POWER_ALL] = 1,   [FAULT_PAUSE] = 5,
+    [FAULT_SLOW_DISK] = 3,    [FAULT_DISK_ERROR] = 1,  [FAULT_CLOCK] = 2,
+    [FAULT_CLIENT_RESET] = 6, [FAULT_CLIENT_MOVE] = 4, [FAULT_CLIENT_CRASH] = 2,
+    [FAULT_DUPLICATE] = 6,
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -135,7 +137,7 @@ static bool do_partition(struct faults *faults, bool both)
     uint32_t a = (uint32_t)draw(faults, cluster->member_count);
     uint32_t b =
         (a + 1 + (uint32_t)draw(faults, cluster->member_count - 1)) % cluster->member_count;
-    uint64_t duration = world_skewed(&cluster->world, SIM_MS(5), SIM_S(3));
+    uint64_t duration = world_skewed(&cluster->world, SIM_MS(5), SIM_S(1));
     block(faults, a, b, duration);
     if (both)
         block(faults, b, a, duration);
@@ -233,6 +235,19 @@ static bool do_disk_error(struct faults *faults)
     return true;
 }
 
+/* Wall clocks are for file times only; CLOCK_BOOTTIME does not jump. */
+static bool do_clock(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    struct host *host = &cluster->members[draw(faults, cluster->member_count)];
+    if (!host->up)
+        return false;
+    int64_t jump_ns = (int64_t)draw(faults, SIM_S(1200)) - (int64_t)SIM_S(600);
+    host->process->wall_offset_ns = (int64_t)SIM_S(1700000000) + jump_ns;
+    world_note(&cluster->world, "%s's clock jumps", host->name);
+    return true;
+}
+
 static bool do_fault(struct faults *faults, enum fault_kind kind)
 {
     struct cluster *cluster = faults->cluster;
@@ -259,12 +274,14 @@ static bool do_fault(struct faults *faults, enum fault_kind kind)
         return do_slow_disk(faults);
     case FAULT_DISK_ERROR:
         return do_disk_error(faults);
+    case FAULT_CLOCK:
+        return do_clock(faults);
     default:
         return cluster->load_ops->client_fault(cluster, kind);
     }
 }
 
-/* ---- the schedule ---- */
+/* ---- the schedule: storms with calm in between, so that work gets done ---- */
 
 static bool draw_kind(struct faults *faults, enum fault_kind *ret_kind)
 {
@@ -290,11 +307,16 @@ static void faults_fire(struct event *event)
     struct faults *faults = CONTAINER_OF(event, struct faults, next);
     struct world *world = &faults->cluster->world;
     enum fault_kind kind;
-    bool fired = draw_kind(faults, &kind) && do_fault(faults, kind);
-    if (fired)
+    uint64_t pause_ns = SIM_MS(1);
+    if (draw_kind(faults, &kind) && do_fault(faults, kind)) {
         faults->fired[kind]++;
-    event_start(world, &faults->next,
-                fired ? world_skewed(world, SIM_MS(1), faults->gap_ns) : SIM_MS(1));
+        pause_ns = world_skewed(world, SIM_MS(1), faults->gap_ns);
+        if (faults->storm_left-- == 0) {
+            faults->storm_left = world_between(world, 5, 40);
+            pause_ns += SIM_MS(world_between(world, 50, 500));
+        }
+    }
+    event_start(world, &faults->next, pause_ns);
 }
 
 void faults_begin(struct faults *faults, struct cluster *cluster, uint32_t set)
@@ -304,7 +326,8 @@ void faults_begin(struct faults *faults, struct cluster *cluster, uint32_t set)
     faults->set = set;
     LIST_INIT(&faults->undos);
     faults->next = (struct event){.fire = faults_fire, .label = "fault"};
-    faults->gap_ns = SIM_MS(world_between(&cluster->world, 100, 2500));
+    faults->gap_ns = SIM_MS(world_between(&cluster->world, 100, 1000));
+    faults->storm_left = world_between(&cluster->world, 5, 40);
     event_start(&cluster->world, &faults->next, SIM_MS(world_between(&cluster->world, 1, 60)));
 }
 

@@ -20,6 +20,7 @@ enum fault_kind {
     FAULT_SLOW_DISK,    /* a member's disk is 30 times slower for a while */
     FAULT_TORN,         /* power cuts leave garbage in tails (goes with power, power-all) */
     FAULT_DISK_ERROR,   /* a sync fails, or the disk is full */
+    FAULT_CLOCK,        /* a member's wall clock jumps, by minutes, both ways */
     FAULT_CLIENT_RESET, /* a client's connection breaks */
     FAULT_CLIENT_MOVE,  /* a client goes to another replica with everything in flight */
     FAULT_CLIENT_CRASH, /* a client dies; another one takes its place */
@@ -34,8 +35,9 @@ bool fault_parse(const char *text, uint32_t *ret_set);
 
 struct faults {
     struct cluster *cluster;
-    uint32_t set;    /* allowed in this seed */
-    uint64_t gap_ns; /* the longest time between two */
+    uint32_t set;        /* allowed in this seed */
+    uint64_t gap_ns;     /* the longest time between two of one storm */
+    uint64_t storm_left; /* faults of this storm */
     struct event next;
     uint64_t fired[FAULT_COUNT];
     LIST_HEAD(, fault_undo) undos; /* what has to be healed later */

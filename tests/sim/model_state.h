@@ -66,6 +66,15 @@ struct model_call {
 
 enum { MODEL_X = 1, MODEL_W = 2, MODEL_R = 4 };
 
+struct model_call model_call_make(struct model *model, const struct proto_request *request,
+                                  struct proto_outcome *outcome);
+/* A status that is an error is all that is answered. */
+void model_call_end(enum proto_status status, struct proto_outcome *outcome);
+
+void model_fill_attr(const struct model_inode *inode, struct proto_attr *attr);
+/* Directories' sizes are the implementation's affair. NULL, or what differs. */
+const char *model_compare_attr(const struct proto_attr *a, const struct proto_attr *b);
+
 struct model_inode *model_find(struct model *model, uint64_t ino);
 struct model_inode *model_new(struct model_call *call, struct model_inode *dir, uint32_t mode);
 void model_forget(struct model *model, struct model_inode *inode);

@@ -3,6 +3,7 @@
  * What a replica does around the group is here in its smallest form: applying lags behind delivery
  * by a random time, the applied state is flushed now and then (only what the local log has stored),
  * and a restart goes on from the last flush with what the log holds. */
+#include "tests/sim/order_conn.h"
 #include "tests/sim/order_node.h"
 
 #include "base/cursor.h"
@@ -36,23 +37,13 @@ struct given {
     uint8_t origin;
 };
 
-/* An accepted connection. The group gets `proxy`, so that the transport's callbacks stay ours. */
-struct greeting {
-    struct order_node *node; /* NULL: it is gone */
-    struct net_conn *conn;
-    struct net_conn proxy;
-    const struct net_handlers *taken; /* the group's */
-    LIST_ENTRY(greeting) entry;
-};
-
 struct order_node {
     struct host *host;
     struct cluster *cluster;
     uint32_t member;
     struct journal *journal;
     struct gcs *gcs;
-    struct net_listener *listener;
-    LIST_HEAD(, greeting) greetings;
+    struct order_listener *listener;
     struct applied applied;
     STAILQ_HEAD(, delivered) queue;
     STAILQ_HEAD(, given) given;
@@ -65,103 +56,6 @@ struct order_node {
     bool flush_busy;
     int flush_code;
 };
-
-static const struct net_limits limits = {.frame_bytes_max = 2 * 1024 * 1024,
-                                         .queue_bytes_max = 4 * 1024 * 1024};
-
-/* ---- connections ---- */
-
-static struct greeting *of_proxy(const struct net_conn *proxy)
-{
-    return (struct greeting *)((char *)(uintptr_t)proxy - offsetof(struct greeting, proxy));
-}
-
-static int proxy_send(struct net_conn *proxy, uint16_t type, const void *head, uint32_t head_bytes,
-                      struct blob *payload)
-{
-    return net_send(of_proxy(proxy)->conn, type, head, head_bytes, payload);
-}
-
-static void proxy_close(struct net_conn *proxy)
-{
-    net_close(of_proxy(proxy)->conn);
-}
-
-static void proxy_pause(struct net_conn *proxy, bool paused)
-{
-    net_pause(of_proxy(proxy)->conn, paused);
-}
-
-static uint32_t proxy_queued_bytes(const struct net_conn *proxy)
-{
-    return net_queued_bytes(of_proxy(proxy)->conn);
-}
-
-static const struct net_transport_ops proxy_ops = {
-    .scheme = "member",
-    .send = proxy_send,
-    .close = proxy_close,
-    .pause = proxy_pause,
-    .queued_bytes = proxy_queued_bytes,
-};
-
-static void greet_opened(struct net_conn *conn)
-{
-    (void)conn;
-}
-
-static void greet_hello(struct greeting *greeting, const struct net_frame *frame)
-{
-    struct net_hello hello;
-    greeting->proxy = (struct net_conn){.ops = &proxy_ops};
-    if (frame->type == NET_FRAME_HELLO &&
-        net_hello_decode(frame->payload, frame->bytes, &hello) == 0 &&
-        hello.role == NET_ROLE_MEMBER)
-        greeting->taken = gcs_accept(greeting->node->gcs, &greeting->proxy, &hello);
-    else
-        net_close(greeting->conn);
-}
-
-static void greet_frame(struct net_conn *conn, const struct net_frame *frame)
-{
-    struct greeting *greeting = conn->user;
-    if (greeting->taken)
-        greeting->taken->frame(&greeting->proxy, frame);
-    else if (greeting->node)
-        greet_hello(greeting, frame);
-}
-
-static void greet_drained(struct net_conn *conn)
-{
-    struct greeting *greeting = conn->user;
-    if (greeting->taken && greeting->taken->drained)
-        greeting->taken->drained(&greeting->proxy);
-}
-
-static void greet_closed(struct net_conn *conn, enum net_reason reason, const char *detail)
-{
-    struct greeting *greeting = conn->user;
-    if (greeting->taken)
-        greeting->taken->closed(&greeting->proxy, reason, detail);
-    if (greeting->node)
-        LIST_REMOVE(greeting, entry);
-    free(greeting);
-}
-
-static const struct net_handlers greet_handlers = {greet_opened, greet_frame, greet_drained,
-                                                   greet_closed};
-
-static const struct net_handlers *node_accepted(void *user, struct net_conn *conn, const char *peer)
-{
-    (void)peer;
-    struct order_node *node = user;
-    struct greeting *greeting = sim_alloc(sizeof *greeting);
-    greeting->node = node;
-    greeting->conn = conn;
-    conn->user = greeting;
-    LIST_INSERT_HEAD(&node->greetings, greeting, entry);
-    return &greet_handlers;
-}
 
 /* ---- flushing what was applied ---- */
 
@@ -459,7 +353,7 @@ static int node_group(struct order_node *node, struct error *error)
     gcs_config_defaults(&config);
     config.loop = &node->host->process->loop;
     config.transport = node->host->transport;
-    config.link_limits = limits;
+    config.link_limits = order_limits;
     memcpy(config.members, cluster->addresses, sizeof config.members);
     config.member_count = cluster->member_count;
     config.node = (uint8_t)(node->member + 1);
@@ -495,7 +389,6 @@ static int node_recover(void *user, const struct gcs_message *message)
 
 static int node_open(struct order_node *node, struct error *error)
 {
-    struct net_accept accept = {node_accepted, node};
     int code = flushed_read(node, error);
     if (code == 0)
         code = node_journal(node, error);
@@ -504,8 +397,8 @@ static int node_open(struct order_node *node, struct error *error)
     if (code == 0)
         code = journal_recovered(node->journal, node_recover, node);
     if (code == 0)
-        code = net_listen(node->host->transport, node->cluster->addresses[node->member].address,
-                          &limits, &accept, &node->listener, error);
+        code = order_listen(node->host->transport, node->cluster->addresses[node->member].address,
+                            node->gcs, &node->listener, error);
     return code;
 }
 
@@ -516,7 +409,6 @@ static int node_start(struct host *host, struct error *error)
     node->host = host;
     node->cluster = cluster_of_host(host);
     node->member = member_of_host(host);
-    LIST_INIT(&node->greetings);
     STAILQ_INIT(&node->queue);
     STAILQ_INIT(&node->given);
     node->flusher = work_queue_create(&host->process->loop, "flush");
@@ -533,11 +425,9 @@ static int node_start(struct host *host, struct error *error)
 static void node_destroy(struct host *host)
 {
     struct order_node *node = host->program;
-    struct greeting *greeting;
     struct delivered *delivered;
     struct given *given;
-    if (node->listener)
-        net_unlisten(node->listener);
+    order_unlisten(node->listener);
     if (node->gcs)
         gcs_destroy(node->gcs);
     journal_close(node->journal);
@@ -551,10 +441,6 @@ static void node_destroy(struct host *host)
     while ((given = STAILQ_FIRST(&node->given))) {
         STAILQ_REMOVE_HEAD(&node->given, entry);
         free(given);
-    }
-    while ((greeting = LIST_FIRST(&node->greetings))) {
-        LIST_REMOVE(greeting, entry);
-        greeting->node = NULL;
     }
     free(node);
     host->program = NULL;
