@@ -37,6 +37,8 @@ static void frame(struct net_conn *conn, const struct net_frame *frame)
 static void drained(struct net_conn *conn)
 {
     struct peer *peer = peer_of(conn);
+    cr_assert(peer->full, "drained without having been full");
+    peer->full = false;
     peer->drained++;
     if (peer->on_drained)
         peer->on_drained(peer);
@@ -83,6 +85,8 @@ int peer_send(struct peer *peer, uint16_t type, const void *head, uint32_t head_
     peer->rig->inside++;
     int rc = net_send(peer->conn, type, head, head_bytes, payload);
     peer->rig->inside--;
+    if (rc == NET_E_FULL)
+        peer->full = true;
     return rc;
 }
 

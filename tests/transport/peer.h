@@ -11,6 +11,7 @@ struct peer {
     struct rig *rig;
     struct net_conn *conn;
     unsigned opened, frames, drained, closed;
+    bool full; /* a send was refused, and `drained` has not come since */
     enum net_reason reason;
     uint64_t bytes; /* of payloads */
     uint32_t next;  /* number that the next numbered frame has to carry */

@@ -131,28 +131,47 @@ static uint64_t boot_ns(void)
 }
 
 static uint64_t begun_ns;
-static unsigned fired;
-static const uint64_t delays_ns[] = {0, 1, 999999, 1000001, 3500000, 10000000};
-enum { DELAYS = sizeof delays_ns / sizeof delays_ns[0] };
+static _Atomic unsigned fired;
+static const uint64_t delays_ns[] = {0, 1, 999999, 1000000, 1000001, 3500000, 10000000};
+enum { DELAYS = sizeof delays_ns / sizeof delays_ns[0], TIMERS = 10 * DELAYS };
 
 static void never_early(struct loop_timer *t)
 {
-    cr_assert_geq(boot_ns() - begun_ns, delays_ns[fired], "timer %u is early", fired);
-    if (++fired == DELAYS) {
+    uint64_t delay_ns = delays_ns[fired % DELAYS];
+    cr_assert_geq(boot_ns() - begun_ns, delay_ns, "a timer of %lu ns is early", delay_ns);
+    if (++fired == TIMERS) {
         loop_uv_stop(loop);
         return;
     }
     begun_ns = loop_now_ns(loop);
-    loop_timer_start(t, delays_ns[fired]);
+    loop_timer_start(t, delays_ns[fired % DELAYS]);
 }
 
+static void nothing(void *unused)
+{
+}
+
+static void *wake_often(void *unused)
+{
+    struct timespec pause = {0, 100000};
+    while (fired < TIMERS) {
+        cr_assert_eq(loop_uv_post(loop, nothing, NULL), 0);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* Also where other events end the wait at any fraction of a millisecond. */
 Test(loop, timers_are_never_early)
 {
+    pthread_t thread;
     cr_assert_eq(loop_timer_init(loop, &timer, never_early), 0);
     begun_ns = loop_now_ns(loop);
     loop_timer_start(&timer, delays_ns[0]);
+    cr_assert_eq(pthread_create(&thread, NULL, wake_often, NULL), 0);
     loop_uv_run(loop);
-    cr_assert_eq(fired, DELAYS);
+    pthread_join(thread, NULL);
+    cr_assert_eq(fired, TIMERS);
     loop_timer_finish(&timer);
 }
 
