@@ -99,7 +99,10 @@ static int write_files(const char *directory, unsigned long count)
 static bool complete(const char *directory, const char *name)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) {
+        fprintf(stderr, "copier: too long a name: %s\n", name);
+        return false;
+    }
     size_t bytes = make_content(name);
     FILE *file = fopen(path, "re");
     if (!file) {
