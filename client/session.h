@@ -31,9 +31,9 @@ struct client_session_config {
     uint32_t first;                  /* address to try first; UINT32_MAX: any */
     uint32_t slots;                  /* writes in flight, and reads; 0: the default */
     uint64_t keepalive_ns;           /* an ordered sign of life this often; 0: none */
-    uint64_t stall_ns;  /* go to another replica where none of the requests that are out
-                         * was answered for so long; 0: 10 s. Doubles while that does not
-                         * help: a group that waits for a member is not overrun. */
+    uint64_t stall_ns;  /* go to another replica where the oldest request that is out was not
+                         * answered for so long; 0: 10 s. Doubles while nothing at all is
+                         * answered: a group that waits for a member is not overrun. */
     uint64_t random[4]; /* session id and jitter; never the same twice */
     void *user;
     /* The session is open (again): true; the connection was lost: false, and `peer` says why. */

@@ -25,6 +25,7 @@ struct request {
     bool write;
     uint16_t slot;             /* SLOT_NONE: a read, or none yet */
     uint32_t sent_times;       /* saturates */
+    uint64_t sent_ns;          /* when it was sent last */
     struct blob *payload;      /* the encoded request, owned */
     client_session_done *done; /* NULL: forgotten */
     void *user;
@@ -57,7 +58,7 @@ struct client_session {
     uint32_t address;   /* index of the present or next one */
     uint32_t failures;  /* attempts since the last reply */
     uint32_t quiet;     /* stalls since the last reply */
-    uint64_t heard_ns;  /* the last reply, or since when one is waited for */
+    uint64_t since_ns;  /* since when the replica's hello is waited for */
     bool watching;      /* the watch timer runs */
     bool was_connected; /* what `connected` was told last */
     struct loop_timer retry, watch, keep;

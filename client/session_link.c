@@ -117,8 +117,15 @@ void session_watch(struct client_session *s)
     if (s->watching || !s->link)
         return;
     s->watching = true;
-    s->heard_ns = loop_now_ns(s->config.loop);
+    s->since_ns = loop_now_ns(s->config.loop);
     loop_timer_start(&s->watch, patience_ns(s));
+}
+
+/* Since when the oldest answer is waited for. Answers to others don't count: one lost reply has to
+ * be noticed also while keepalives are answered. */
+static uint64_t waiting_since_ns(const struct client_session *s)
+{
+    return s->link->greeted ? TAILQ_FIRST(&s->sent)->sent_ns : s->since_ns;
 }
 
 void session_watch_fire(struct loop_timer *timer)
@@ -127,7 +134,7 @@ void session_watch_fire(struct loop_timer *timer)
     s->watching = false;
     if (!s->link || (s->link->greeted && TAILQ_EMPTY(&s->sent)))
         return;
-    uint64_t silent_ns = loop_now_ns(s->config.loop) - s->heard_ns;
+    uint64_t silent_ns = loop_now_ns(s->config.loop) - waiting_since_ns(s);
     if (silent_ns < patience_ns(s)) {
         s->watching = true;
         loop_timer_start(&s->watch, patience_ns(s) - silent_ns);
@@ -177,7 +184,6 @@ static void on_hello(struct client_session *s, const struct net_frame *frame)
     memcpy(s->cluster, hello.cluster, sizeof s->cluster);
     s->cluster_known = true;
     s->link->greeted = true;
-    s->heard_ns = loop_now_ns(s->config.loop);
     s->connects++;
     if (s->state != SESSION_OPENING)
         session_tell_connected(s, true);

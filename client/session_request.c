@@ -232,8 +232,7 @@ void session_pump(struct client_session *s)
             break; /* closed: `closed` follows and everything is sent again elsewhere */
         if (r->sent_times++)
             s->resent++;
-        if (TAILQ_EMPTY(&s->sent))
-            s->heard_ns = loop_now_ns(s->config.loop);
+        r->sent_ns = loop_now_ns(s->config.loop);
         move_to(s, r, REQUEST_SENT);
         session_watch(s);
     }
@@ -359,7 +358,6 @@ void session_reply(struct client_session *s, const void *bytes, size_t count)
         s->stray++;
         return;
     }
-    s->heard_ns = loop_now_ns(s->config.loop);
     s->failures = 0;
     s->quiet = 0;
     deliver(s, r, &reply);

@@ -267,6 +267,34 @@ Test(session, silence_moves_it)
     harness_teardown(&h);
 }
 
+/* The first write is executed and its answer lost; everything else is answered. */
+static enum fake_act lost_plan(void *user, const struct proto_request *request)
+{
+    uint32_t *writes = user;
+    bool lost = request->op.code != PROTO_SESSION_KEEP && proto_op_info(request->op.code)->write &&
+                request->op.code != PROTO_SESSION_OPEN && (*writes)++ == 0;
+    return lost ? FAKE_SILENT : FAKE_ANSWER;
+}
+
+Test(session, one_lost_answer_is_noticed_among_keepalives)
+{
+    uint32_t writes = 0;
+    harness_setup(&h, 2);
+    h.config.stall_ns = 100 * 1000 * 1000;
+    h.config.keepalive_ns = 10 * 1000 * 1000;
+    h.fakes[0].plan = lost_plan;
+    h.fakes[0].user = &writes;
+    harness_begin(&h);
+    harness_write(&h, 5);
+    harness_run(&h);
+    cr_expect(h.answered == 5 && h.failed == 0 && h.wrong == 0, "%u answered", h.answered);
+    cr_expect(writes > 0 && h.table.violations == 0);
+    struct client_session_status status;
+    client_session_get_status(h.session, &status);
+    cr_expect(status.stalls > 0);
+    harness_teardown(&h);
+}
+
 Test(session, moves_when_told)
 {
     harness_setup(&h, 3);
