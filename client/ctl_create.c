@@ -3,8 +3,9 @@
  * Every member is asked first what it is. All have to be reachable and to wait with an empty
  * directory (tutti-mds --init), or to belong to one and the same cluster of this name already: then
  * an earlier create was interrupted, and this one goes on with the same id. The first lineage
- * follows from the cluster id, so that it is the same in both. Nothing is changed before all have
- * answered.
+ * follows from the cluster id, so that it is the same in both; the time of birth is asked of who
+ * was born. Limits that decide outcomes have to be the same at all. Nothing is changed before all
+ * have answered.
  *
  * Source: docs/protocol.md, section 1 (lineage, store id). */
 #include "base/hash.h"
@@ -13,8 +14,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define CREATE_TIMEOUT_NS (60ull * 1000 * 1000 * 1000) /* formatting waits for disks */
 
@@ -23,6 +26,8 @@ struct creation {
     struct ctl_exchange exchanges[CTL_MEMBERS_MAX];
     uint8_t cluster[16];
     bool known; /* a member belongs to the cluster already */
+    int64_t time_ns;
+    json_t *limits; /* what the first member is configured with */
     uint32_t waiting;
 };
 
@@ -94,8 +99,28 @@ static enum ctl_exit check_formatted(struct creation *c, uint32_t i)
         return CTL_FAILED;
     }
     memcpy(c->cluster, id, sizeof id);
+    c->time_ns = json_integer_value(json_object_get(reply, "time"));
     c->known = true;
     return CTL_OK;
+}
+
+/* Limits decide outcomes: replicas with different ones would come to different states. */
+static enum ctl_exit check_limits(struct creation *c, uint32_t i)
+{
+    json_t *limits = json_object_get(c->exchanges[i].reply, "limits");
+    if (!c->limits)
+        c->limits = json_incref(limits);
+    if (limits && json_equal(limits, c->limits))
+        return CTL_OK;
+    char *mine = json_dumps(limits, JSON_COMPACT), *first = json_dumps(c->limits, JSON_COMPACT);
+    fprintf(stderr,
+            "tuttictl: %s is configured with the limits %s, %s with %s; give all replicas the same "
+            "[limits]\n",
+            c->exchanges[i].address, mine ? mine : "?", c->exchanges[0].address,
+            first ? first : "?");
+    free(mine);
+    free(first);
+    return CTL_FAILED;
 }
 
 static enum ctl_exit check_member(struct creation *c, uint32_t i)
@@ -128,6 +153,18 @@ static enum ctl_exit check_member(struct creation *c, uint32_t i)
     return CTL_OK;
 }
 
+/* A new cluster: its id and its time. */
+static enum ctl_exit draw_birth(struct creation *c)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    c->time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (getrandom(c->cluster, sizeof c->cluster, 0) == sizeof c->cluster)
+        return CTL_OK;
+    perror("tuttictl: getrandom");
+    return CTL_FAILED;
+}
+
 static enum ctl_exit probe(struct creation *c)
 {
     json_t *request = json_pack("{s:s}", "verb", "probe");
@@ -138,13 +175,10 @@ static enum ctl_exit probe(struct creation *c)
                         "(new ones with tutti-mds --init)\n");
     for (uint32_t i = 0; result == CTL_OK && i < c->command->member_count; i++)
         result = check_member(c, i);
+    for (uint32_t i = 0; result == CTL_OK && i < c->command->member_count; i++)
+        result = check_limits(c, i);
     drop_replies(c);
-    if (result == CTL_OK && !c->known &&
-        getrandom(c->cluster, sizeof c->cluster, 0) != sizeof c->cluster) {
-        perror("tuttictl: getrandom");
-        return CTL_FAILED;
-    }
-    return result;
+    return result == CTL_OK && !c->known ? draw_birth(c) : result;
 }
 
 static json_t *create_request(const struct creation *c)
@@ -158,8 +192,9 @@ static json_t *create_request(const struct creation *c)
         json_array_append_new(members,
                               json_pack("{s:i,s:s}", "node", (int)c->command->members[i].node,
                                         "address", c->command->members[i].address));
-    return json_pack("{s:s,s:s,s:s,s:s,s:o}", "verb", "create", "name", c->command->name, "cluster",
-                     cluster, "lineage", lineage, "members", members);
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:O,s:o}", "verb", "create", "name", c->command->name,
+                     "cluster", cluster, "lineage", lineage, "time", (json_int_t)c->time_ns,
+                     "limits", c->limits, "members", members);
 }
 
 static enum ctl_exit create(struct creation *c)
@@ -205,5 +240,6 @@ enum ctl_exit ctl_create(const struct ctl_command *command)
         result = create(&c);
     if (result == CTL_OK)
         tell(&c);
+    json_decref(c.limits);
     return result;
 }

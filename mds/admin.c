@@ -1,8 +1,8 @@
 /* Operators' verbs: one JSON object in, one out.
  *
- *     {"verb":"probe"}   ->
- * {"ok":true,"state":"waiting"|"formatted","cluster":hex,"name":..,"node":n, "store":hex}
- *     {"verb":"create","name":..,"cluster":32 hex,"lineage":16 hex,
+ *     {"verb":"probe"}  -> {"ok":true,"state":"waiting"|"formatted","cluster":hex,"name":..,
+ *                           "node":n,"store":hex,"time":ns,"limits":{..}}
+ *     {"verb":"create","name":..,"cluster":32 hex,"lineage":16 hex,"time":ns,"limits":{..},
  *      "members":[{"node":n,"address":"host:port"}]}  -> {"ok":true}
  *     {"verb":"status"}  -> {"ok":true, ...}, see status.c
  *     anything else, or a failure -> {"ok":false,"error":text}
@@ -24,6 +24,15 @@ static json_t *refusal(const char *text)
     return json_pack("{s:b,s:s}", "ok", 0, "error", text);
 }
 
+/* What has to be the same at all members, as `create` and `probe` say it. */
+static json_t *limits_pack(const struct nspace_limits *limits)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "inodes_max", (json_int_t)limits->inodes_max,
+                     "inline_max", (json_int_t)limits->inline_bytes_max, "links_max",
+                     (json_int_t)limits->links_max, "sessions_max",
+                     (json_int_t)limits->sessions_max, "slots_max", (json_int_t)limits->slots_max);
+}
+
 static json_t *probe(const struct replica *replica)
 {
     const struct identity *identity = &replica->identity;
@@ -33,9 +42,10 @@ static json_t *probe(const struct replica *replica)
         identity_hex(identity->cluster, cluster);
         identity_hex(identity->store, store);
     }
-    return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s}", "ok", 1, "state",
+    return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s,s:I,s:o}", "ok", 1, "state",
                      waiting ? "waiting" : "formatted", "cluster", cluster, "name", identity->name,
-                     "node", (int)replica->config.node, "store", store);
+                     "node", (int)replica->config.node, "store", store, "time",
+                     (json_int_t)identity->born_ns, "limits", limits_pack(&replica->config.limits));
 }
 
 /* --- create --------------------------------------------------------------------------------------
@@ -65,10 +75,12 @@ static int birth_parse(json_t *request, struct replica_birth *ret_birth)
     const char *cluster = json_string_value(json_object_get(request, "cluster"));
     const char *lineage = json_string_value(json_object_get(request, "lineage"));
     json_t *members = json_object_get(request, "members");
+    json_t *time = json_object_get(request, "time");
     uint8_t bytes[8];
-    *ret_birth =
-        (struct replica_birth){.name = json_string_value(json_object_get(request, "name"))};
-    if (!ret_birth->name || !cluster || !lineage || json_array_size(members) > GCS_MEMBER_MAX ||
+    *ret_birth = (struct replica_birth){.name = json_string_value(json_object_get(request, "name")),
+                                        .time_ns = json_integer_value(time)};
+    if (!ret_birth->name || !json_is_integer(time) || ret_birth->time_ns < 0 || !cluster ||
+        !lineage || json_array_size(members) > GCS_MEMBER_MAX ||
         identity_unhex(cluster, ret_birth->cluster, sizeof ret_birth->cluster) < 0 ||
         identity_unhex(lineage, bytes, sizeof bytes) < 0)
         return -EINVAL;
@@ -80,6 +92,14 @@ static int birth_parse(json_t *request, struct replica_birth *ret_birth)
             return -EINVAL;
     qsort(ret_birth->members, ret_birth->member_count, sizeof ret_birth->members[0], by_node);
     return 0;
+}
+
+static bool same_limits(const struct replica *replica, json_t *request)
+{
+    json_t *own = limits_pack(&replica->config.limits);
+    bool same = own && json_equal(own, json_object_get(request, "limits"));
+    json_decref(own);
+    return same;
 }
 
 static json_t *create_waiting(struct replica *replica, const struct replica_birth *birth)
@@ -104,8 +124,11 @@ static json_t *create(struct replica *replica, json_t *request)
 {
     struct replica_birth birth;
     if (birth_parse(request, &birth) < 0)
-        return refusal("create needs name, cluster (32 hexadecimal digits), lineage (16) and "
-                       "members (node, address)");
+        return refusal("create needs name, cluster (32 hexadecimal digits), lineage (16), time "
+                       "(ns), limits and members (node, address)");
+    if (!same_limits(replica, request))
+        return refusal("this replica is configured with other limits than the group; give all "
+                       "replicas the same [limits]");
     if (replica->phase == REPLICA_WAITING)
         return create_waiting(replica, &birth);
     if (memcmp(birth.cluster, replica->identity.cluster, sizeof birth.cluster) == 0)

@@ -34,8 +34,8 @@ static const struct config_key keys[] = {
      PROTO_INLINE_BYTES_MAX},
     {"limits", "inodes_max", config_value_u64, AT(replica.limits.inodes_max), 1, UINT64_MAX / 2},
     {"limits", "sessions_max", config_value_u32, AT(replica.limits.sessions_max), 1, 1000000},
-    {"limits", "session_timeout", config_value_duration, AT(replica.session_timeout_ns), 1000000000,
-     UINT64_MAX / 4},
+    {"limits", "session_timeout", config_value_duration, AT(replica.session_timeout_ns),
+     45000000000, UINT64_MAX / 4},
     {"limits", "clients_max", config_value_u32, AT(replica.client_connections_max), 1, 100000},
     {"security", "auth", config_value_text, AT(auth), 1, sizeof((struct mds_config *)0)->auth},
 };

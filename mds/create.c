@@ -30,6 +30,13 @@ static int look_at(void *user, const char *name)
     return 0;
 }
 
+static bool same_limits(const struct nspace_limits *a, const struct nspace_limits *b)
+{
+    return a->inodes_max == b->inodes_max && a->inline_bytes_max == b->inline_bytes_max &&
+           a->links_max == b->links_max && a->sessions_max == b->sessions_max &&
+           a->slots_max == b->slots_max;
+}
+
 static int check_identity(const struct replica *replica, struct error *error)
 {
     const struct replica_config *config = &replica->config;
@@ -49,6 +56,13 @@ static int check_identity(const struct replica *replica, struct error *error)
                          "the data directory belongs to cluster '%s', not '%s'; "
                          "correct name or data",
                          identity->name, config->cluster_name);
+    if (!same_limits(&config->limits, &identity->limits))
+        return error_set(error, -EXDEV,
+                         "the cluster was created with inline_max = %u, inodes_max = %llu, "
+                         "sessions_max = %u, which can't be changed later; correct [limits]",
+                         identity->limits.inline_bytes_max,
+                         (unsigned long long)identity->limits.inodes_max,
+                         identity->limits.sessions_max);
     bool same = config->member_count == 0 || config->member_count == identity->member_count;
     for (uint32_t i = 0; same && i < config->member_count; i++)
         same = config->members[i].node == identity->members[i].node;
@@ -103,27 +117,27 @@ static int batch_state(struct store_batch *batch, const struct nspace_state *sta
 }
 
 /* The records of an empty cluster, the same at all members. */
-static int batch_fill(struct store_batch *batch, struct nspace_txn *txn)
+static int batch_fill(struct store_batch *batch, struct nspace_txn *txn, int64_t time_ns)
 {
     struct nspace_source empty = {.get = no_record};
     struct nspace_state state;
     struct txn_change change;
     uint32_t cursor = 0;
     txn_begin(txn, &empty);
-    int rc = nspace_format(txn, 0, &state);
+    int rc = nspace_format(txn, time_ns, &state);
     while (rc == 0 && txn_change(txn, &cursor, &change))
         rc = store_batch_put(batch, change.key, change.key_bytes, change.value, change.value_bytes);
     return rc == 0 ? batch_state(batch, &state) : rc;
 }
 
-static int fill_store(struct store *store, struct error *error)
+static int fill_store(struct store *store, int64_t time_ns, struct error *error)
 {
     struct store_batch *batch = store_batch_create();
     struct nspace_txn txn;
     if (!batch)
         return error_set(error, -ENOMEM, "no memory");
     txn_init(&txn);
-    int rc = batch_fill(batch, &txn);
+    int rc = batch_fill(batch, &txn, time_ns);
     if (rc < 0)
         error_set(error, rc, "no memory");
     else
@@ -134,7 +148,7 @@ static int fill_store(struct store *store, struct error *error)
 }
 
 /* A store that an interrupted formatting left is written once more: the same records. */
-static int format_store(const struct replica_config *config, struct error *error)
+static int format_store(const struct replica_config *config, int64_t time_ns, struct error *error)
 {
     struct store *store;
     int rc = config->store_open(config->store_user, true, &store, error);
@@ -142,7 +156,7 @@ static int format_store(const struct replica_config *config, struct error *error
         rc = config->store_open(config->store_user, false, &store, error);
     if (rc < 0)
         return error_wrap(error, rc, "the store");
-    rc = fill_store(store, error);
+    rc = fill_store(store, time_ns, error);
     store_close(store);
     return rc;
 }
@@ -183,6 +197,8 @@ static struct identity identity_of(const struct replica_config *config,
 {
     struct identity identity = {.lineage_random = birth->lineage,
                                 .node = config->node,
+                                .born_ns = birth->time_ns,
+                                .limits = config->limits,
                                 .member_count = birth->member_count};
     strcpy(identity.name, birth->name); /* check_birth measured it */
     memcpy(identity.cluster, birth->cluster, sizeof identity.cluster);
@@ -204,7 +220,7 @@ int replica_format(const struct replica_config *config, const struct replica_bir
     if (rc == 0)
         rc = metafile_write(config->disk, "formatting", "", 0, error);
     if (rc == 0)
-        rc = format_store(config, error);
+        rc = format_store(config, birth->time_ns, error);
     if (rc == 0)
         rc = incarnation_format(config->disk, error);
     if (rc < 0)

@@ -39,6 +39,12 @@ static size_t identity_encode(const struct identity *identity, uint8_t to[IDENTI
     writer_u16(&w, IDENTITY_VERSION);
     writer_bytes(&w, identity->cluster, sizeof identity->cluster);
     text_write(&w, identity->name);
+    writer_i64(&w, identity->born_ns);
+    writer_u64(&w, identity->limits.inodes_max);
+    writer_u32(&w, identity->limits.inline_bytes_max);
+    writer_u32(&w, identity->limits.links_max);
+    writer_u32(&w, identity->limits.sessions_max);
+    writer_u32(&w, identity->limits.slots_max);
     writer_u64(&w, identity->lineage_random);
     writer_u64(&w, identity->lineage_generation);
     writer_u8(&w, identity->node);
@@ -59,6 +65,12 @@ static int identity_decode(struct reader r, struct identity *ret)
         return -EPROTO;
     reader_copy(&r, ret->cluster, sizeof ret->cluster);
     text_read(&r, ret->name, sizeof ret->name);
+    ret->born_ns = reader_i64(&r);
+    ret->limits.inodes_max = reader_u64(&r);
+    ret->limits.inline_bytes_max = reader_u32(&r);
+    ret->limits.links_max = reader_u32(&r);
+    ret->limits.sessions_max = reader_u32(&r);
+    ret->limits.slots_max = reader_u32(&r);
     ret->lineage_random = reader_u64(&r);
     ret->lineage_generation = reader_u64(&r);
     ret->node = reader_u8(&r);

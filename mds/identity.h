@@ -7,6 +7,7 @@
 #define TUTTI_MDS_IDENTITY_H
 
 #include "gcs-fastdelivery/gcs.h"
+#include "mds/nspace.h"
 #include "store/disk.h"
 
 enum { IDENTITY_ABSENT = 1, IDENTITY_NAME_BYTES = 64 };
@@ -19,6 +20,8 @@ struct identity {
     uint8_t store[16]; /* drawn when the directory was formatted */
     struct gcs_member members[GCS_MEMBER_MAX];
     uint32_t member_count;
+    int64_t born_ns;             /* when the cluster was created: the root directory's times */
+    struct nspace_limits limits; /* they decide outcomes, so they are the same at all members */
 };
 
 struct incarnation {

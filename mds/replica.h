@@ -53,6 +53,7 @@ struct replica_birth {
     const char *name;
     uint8_t cluster[16];
     uint64_t lineage;
+    int64_t time_ns; /* of the root directory; the same for all members */
     struct gcs_member members[GCS_MEMBER_MAX];
     uint32_t member_count;
 };

@@ -22,7 +22,8 @@ struct replica {
     int node;
     enum manner manner;
     char name[64], cluster[64], lineage[32];
-    int creates;
+    int creates, extra_inline;
+    json_int_t time;
     uint64_t index;
     const char *history, *waiting_for;
 };
@@ -46,9 +47,10 @@ static void answer(struct net_conn *conn, json_t *reply)
 
 static json_t *probe(const struct replica *r)
 {
-    return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s}", "ok", 1, "state",
+    return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s,s:I,s:{s:i}}", "ok", 1, "state",
                      r->cluster[0] ? "formatted" : "waiting", "cluster", r->cluster, "name",
-                     r->name, "node", r->node, "store", "00");
+                     r->name, "node", r->node, "store", "00", "time", r->time, "limits",
+                     "inline_max", 4096 + r->extra_inline);
 }
 
 static json_t *create(struct replica *r, const json_t *request)
@@ -57,6 +59,8 @@ static json_t *create(struct replica *r, const json_t *request)
     if (r->manner == FAILS)
         return json_pack("{s:b,s:s}", "ok", 0, "error", "the disk is full");
     cr_assert(json_array_size(json_object_get(request, "members")) == REPLICAS);
+    cr_assert(json_object_get(json_object_get(request, "limits"), "inline_max"));
+    r->time = json_integer_value(json_object_get(request, "time"));
     snprintf(r->name, sizeof r->name, "%s", json_string_value(json_object_get(request, "name")));
     snprintf(r->cluster, sizeof r->cluster, "%s",
              json_string_value(json_object_get(request, "cluster")));
@@ -229,6 +233,7 @@ static void check_one_cluster(void)
         cr_expect(!strcmp(r->cluster, world.replicas[0].cluster));
         cr_expect(!strcmp(r->lineage, world.replicas[0].lineage));
         cr_expect(!strcmp(r->name, "home"));
+        cr_expect(r->time > 0 && r->time == world.replicas[0].time);
     }
 }
 
@@ -248,6 +253,17 @@ Test(ctl, create)
     json_t *json = json_loads(said, 0, NULL);
     cr_expect(json_integer_value(json_object_get(json, "formatted_now")) == 0, "%s", said);
     json_decref(json);
+    teardown();
+}
+
+Test(ctl, create_refuses_different_limits)
+{
+    setup(civil);
+    world.replicas[1].extra_inline = 1;
+    begin();
+    cr_expect(run_command(ctl_create, false) == CTL_FAILED);
+    cr_expect(strstr(said, "4097") && strstr(said, "same [limits]"), "%s", said);
+    cr_expect(creates() == 0);
     teardown();
 }
 

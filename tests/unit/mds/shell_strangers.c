@@ -374,6 +374,9 @@ Test(strangers, nonsense_from_an_operator_is_answered)
         "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":300,\"address\":\"a:1\"}]}",
         "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"00112233445566778899aabbccddeeff\","
         "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":1,\"address\":\"a:1\"}]}",
+        "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"00112233445566778899aabbccddeeff\","
+        "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":1,\"address\":\"a:1\"}],"
+        "\"time\":1,\"limits\":{\"inline_max\":1}}",
     };
     struct rig rig;
     rig_make(&rig, 7884, true);
@@ -392,9 +395,11 @@ Test(strangers, nonsense_from_an_operator_is_answered)
 
 Test(strangers, an_empty_replica_is_born_by_create_and_serves)
 {
-    static const char create[] =
+    static const char birth[] =
         "{\"verb\":\"create\",\"name\":\"alone\",\"cluster\":\"00112233445566778899aabbccddeeff\","
-        "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":1,\"address\":\"127.0.0.1:1\"}]}";
+        "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":1,\"address\":\"127.0.0.1:1\"}],"
+        "\"time\":1700000000000000000,";
+    char create[1024];
     struct rig rig;
     rig_make(&rig, 7885, false);
     stranger_connect(&rig, 7885);
@@ -406,6 +411,9 @@ Test(strangers, an_empty_replica_is_born_by_create_and_serves)
     send_frame(&rig, NET_FRAME_ADMIN, "{\"verb\":\"probe\"}", 16);
     wait_until(&rig, has_reply);
     cr_assert_not_null(strstr(rig.text, "\"waiting\""), "%s", rig.text);
+    const char *limits = strstr(rig.text, "\"limits\""); /* to the end, braces included */
+    cr_assert_not_null(limits);
+    snprintf(create, sizeof create, "%s%s", birth, limits);
     for (int time = 0; time < 2; time++) { /* the second one changes nothing */
         rig.replies = 0;
         send_frame(&rig, NET_FRAME_ADMIN, create, strlen(create));
