@@ -97,8 +97,11 @@ uint64_t read_touching(const struct read *read)
 {
     uint64_t newest;
     const struct replica *replica = read->replica;
-    return pending_touches(replica->apply.pending, &read->request.op,
-                           (struct nspace_source *)&replica->source, &newest)
+    struct proto_op op = read->request.op;
+    if (op.code == PROTO_READDIR)
+        op.flags &= ~(uint32_t)PROTO_READDIR_ATTR; /* the scan asks for each entry itself */
+    return pending_touches(replica->apply.pending, &op, (struct nspace_source *)&replica->source,
+                           &newest)
                ? newest
                : 0;
 }
