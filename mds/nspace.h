@@ -6,7 +6,7 @@
  * changed nothing: the caller fetches txn->miss_key and calls again. What it changes is collected
  * in the transaction and put into the cache by the caller.
  *
- * Records: mds/record.h. Source: docs/architecture (namespace records), docs/protocol.md section 5.
+ * Records: mds/record.h. Source: docs/protocol.md, section 5.
  */
 #ifndef TUTTI_MDS_NSPACE_H
 #define TUTTI_MDS_NSPACE_H

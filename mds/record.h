@@ -14,7 +14,7 @@
  *
  * Numbers in keys are big endian, so that a directory is one contiguous range. Every value begins
  * with a version byte. Decoders validate; a value that can't be is -EBADMSG: damage. What a decoder
- * returns points into the value. No allocation. Source: docs/decisions.md, architecture (records).
+ * returns points into the value. No allocation. Source: docs/decisions.md.
  */
 #ifndef TUTTI_MDS_RECORD_H
 #define TUTTI_MDS_RECORD_H
