@@ -1,10 +1,11 @@
 /* Local reads: answered from this replica's own state, without a message.
  *
  * The rule (docs/protocol.md, section 5): execute, then ask whether a write that was received and
- * is not released touches what was read. If none does, answer. Otherwise wait until the touching
- * writes that were received by now are applied, execute again, and answer when that index is
- * released; so writes that go on and on cannot starve a read. No lease is needed while membership
- * is static: what this member has not received is released nowhere (docs/decisions.md).
+ * is not released touches what was read. If none does, answer. Otherwise wait until all writes that
+ * were received by now are applied, execute again, and answer when that index is released; so writes
+ * that go on and on cannot starve a read. All, not only the touching ones: a touching rename may let
+ * the name point to an inode that another received write changes. No lease is needed while
+ * membership is static: what this member has not received is released nowhere (docs/decisions.md).
  *
  * The index of an answer is the newest released one at which it is right: for a read that was not
  * touched the released index, though later writes may be applied already, because none of those
@@ -166,7 +167,7 @@ void read_executed(struct read *read, const struct proto_outcome *outcome, uint6
     const struct apply *apply = &replica->apply;
     if (touching && !read->waited) {
         if (!apply_receipts_done(replica, touching) || apply_is_partial(replica)) {
-            block(read, touching);
+            block(read, apply->receipt_last);
             return;
         }
         read->waited = true;
