@@ -119,6 +119,7 @@ static void rig_finish(struct rig *rig)
     memory_disk_destroy(rig->memory);
     if (kept)
         kept_ops->close(kept);
+    kept = NULL;
 }
 
 /* --- a stranger ----------------------------------------------------------------------------------
