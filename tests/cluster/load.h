@@ -57,7 +57,7 @@ struct load_op {
     uint64_t listed[LOAD_NAMES];
     uint64_t after;        /* the greatest index in any answer that was there when it was sent */
     uint64_t epoch, index; /* of the answer */
-    uint64_t seen;         /* as `after`, when the answer had come */
+    uint64_t wait_ns;      /* for the answer */
 };
 
 struct load_log {

@@ -19,6 +19,7 @@ enum { DATA_BYTES_MAX = 64 * 1024 };
 struct load_ask {
     sem_t answered;
     int code;
+    uint64_t wait_ns;
     struct proto_reply reply;
     uint8_t data[DATA_BYTES_MAX];
 };
@@ -70,7 +71,8 @@ static int ask(struct load_session *session, const struct proto_op *op)
     while (sem_wait(&a->answered) && errno == EINTR)
         ;
     uint64_t end = clock_ns();
-    raise_to(&session->load->wait_ns_max, end - begin);
+    a->wait_ns = end - begin;
+    raise_to(&session->load->wait_ns_max, a->wait_ns);
     raise_to(&session->load->answer_ns, end);
     atomic_fetch_add(&session->load->done, 1);
     if (a->code == 0)
@@ -254,7 +256,7 @@ static int perform(struct load_session *session, const struct load_op *wanted,
     op->after = atomic_load(&session->load->index_seen);
     struct proto_op request = request_of(session, op);
     int code = ask(session, &request);
-    op->seen = atomic_load(&session->load->index_seen);
+    op->wait_ns = session->ask->wait_ns;
     if (code == 0)
         code = take_answer(session, op);
     if (code)
