@@ -94,6 +94,8 @@ replica_config()   # node, nodes that it is told of...
     for i in "$@"; do echo "member.$i = $(address "$i")"; done
     echo "[storage]"
     echo "durability = ${DURABILITY:-disk}"
+    # shellcheck disable=SC2059
+    printf "${STORAGE:-}"
     echo "[order]"
     # shellcheck disable=SC2059
     printf "${ORDER:-}${options_of[$node]:-}"
