@@ -351,7 +351,7 @@ static void note_dead_end(struct check *check)
     for (size_t l = 0; l < check->log_count; l++) {
         const struct load_op *op = next_of(check, l);
         size_t mark = check->model.undo_count;
-        snprintf(check->deepest_why[l], WHY_BYTES, "its place in the order is later");
+        check->deepest_why[l][0] = 0;
         if (op && model_apply(&check->model, op, check->deepest_why[l]))
             model_back(&check->model, mark);
     }
@@ -386,8 +386,8 @@ static void report(const struct check *check)
             check->deepest, check->op_count);
     for (size_t l = 0; l < check->log_count; l++) {
         const struct load_op *op = &check->logs[l]->ops[check->deepest_next[l]];
-        if (check->deepest_next[l] >= check->logs[l]->count)
-            continue;
+        if (!*check->deepest_why[l])
+            continue; /* it may come later, or there is none any more */
         fprintf(stderr, "    ");
         describe(check->logs[l], op);
         fprintf(stderr, ": %s\n", check->deepest_why[l]);

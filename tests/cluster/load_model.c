@@ -10,6 +10,9 @@
 
 enum { WHY_BYTES = 160 };
 
+const char *const load_kind_names[LOAD_KINDS] = {
+    "create", "unlink", "rename", "setattr", "append", "release", "lookup", "getattr", "list"};
+
 int model_init(struct model *model, uint64_t *inos, size_t inode_count, uint64_t inline_bytes_max)
 {
     *model = (struct model){

@@ -24,9 +24,6 @@ struct load_ask {
     uint8_t data[DATA_BYTES_MAX];
 };
 
-const char *const load_kind_names[LOAD_KINDS] = {
-    "create", "unlink", "rename", "setattr", "append", "release", "lookup", "getattr", "list"};
-
 static uint64_t clock_ns(void)
 {
     struct timespec now;
