@@ -14,6 +14,7 @@ port_first=${PORT_FIRST:-$((20000 + $$ % 1000 * 8))} # below the ephemeral ports
 work=$(mktemp -d "${TMPDIR:-/tmp}/tutti-test.XXXXXX")
 replicas=0
 mounts=()
+witnesses=''                 # nodes that are witnesses
 declare -A data_of=()        # node -> its data directory, where it is not $work/rNODE/data
 declare -A options_of=()     # node -> further lines of its [order], printf format
 declare -A environment_of=() # node -> words before its command line
@@ -81,6 +82,8 @@ wait_until()   # seconds, command...
 
 data_directory() { echo "${data_of[$1]:-$work/r$1/data}"; }
 
+is_witness() { [[ " $witnesses " == *" $1 "* ]]; }
+
 replica_config()   # node, nodes that it is told of...
 {
     local node=$1 i
@@ -89,6 +92,7 @@ replica_config()   # node, nodes that it is told of...
     echo "node = $node"
     echo "listen = $(address "$node")"
     echo "data = $(data_directory "$node")"
+    ! is_witness "$node" || echo "witness = yes"
     echo "[group]"
     echo "name = test"
     for i in "$@"; do echo "member.$i = $(address "$i")"; done
@@ -169,11 +173,71 @@ group_start()   # count: format and start a group
     for ((i = 1; i <= replicas; i++)); do
         replica_prepare "$i" $(seq 1 "$replicas")
         replica_start "$i" --init
-        nodes+=("$i=$(address "$i")")
+        nodes+=("$i=$(address "$i")$(! is_witness "$i" || echo ,witness)")
     done
     for ((i = 1; i <= replicas; i++)); do wait_until 10 replica_listens "$i" || fail "replica $i does not listen"; done
     at client "$ctl" cluster create --name test "${nodes[@]}" || fail "cluster create"
     wait_until 20 group_running || fail "the group does not run: $("$ctl" status $(addresses ' ') 2>&1)"
+}
+
+# --- members ---
+
+highest() { [ "$1" -le "$replicas" ] || replicas=$1; }
+
+# A running node that is not this one: whom to ask.
+someone_else()   # node
+{
+    local n
+    for ((n = 1; n <= replicas; n++)); do
+        [ "$n" = "$1" ] || ! group_running "$n" || { address "$n"; return; }
+    done
+    fail "nobody runs beside node $1"
+}
+
+replica_add_begin()   # node: an empty replica that begins to join
+{
+    local n=$1 member
+    member=$(someone_else "$n")
+    replica_prepare "$n" $(seq 1 $replicas)
+    replica_start "$n" --init
+    wait_until 10 replica_listens "$n" || fail "replica $n does not listen"
+    at client "$ctl" member add --no-wait "$n=$(address "$n")" --at "$member" >>"$work/ctl.log" 2>&1 || fail "member add $n: $(tail -n 2 "$work/ctl.log")"
+    highest "$n"
+}
+
+member_add()   # node: as above, until it is a member
+{
+    local n=$1 member
+    member=$(someone_else "$n")
+    replica_prepare "$n" $(seq 1 $replicas)
+    replica_start "$n" --init
+    wait_until 10 replica_listens "$n" || fail "replica $n does not listen"
+    at client timeout 120 "$ctl" member add "$n=$(address "$n")" --at "$member" >>"$work/ctl.log" 2>&1 || fail "member add $n: $(tail -n 2 "$work/ctl.log")"
+    highest "$n"
+}
+
+member_remove()   # node
+{
+    at client timeout 30 "$ctl" member remove "$1" --at "$(someone_else "$1")" >>"$work/ctl.log" 2>&1 || fail "member remove $1: $(tail -n 2 "$work/ctl.log")"
+}
+
+member_forget() { at client timeout 30 "$ctl" member remove "$1" --at "$(someone_else "$1")" >>"$work/ctl.log" 2>&1 || true; }   # node, if anybody knows it
+
+member_replace()   # old node, new node
+{
+    local member
+    member=$(someone_else "$1")
+    replica_prepare "$2" $(seq 1 $replicas)
+    replica_start "$2" --init
+    wait_until 10 replica_listens "$2" || fail "replica $2 does not listen"
+    at client timeout 120 "$ctl" member replace "$1" "$2=$(address "$2")" --at "$member" >>"$work/ctl.log" 2>&1 || fail "member replace $1 $2: $(tail -n 2 "$work/ctl.log")"
+    highest "$2"
+}
+
+replica_wipe()   # node: its process and its data are gone
+{
+    gone "$(replica_pid "$1")" || replica_kill "$1"
+    rm -rf "$(data_directory "$1")"
 }
 
 # --- what replicas say of themselves ---
