@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A group of real processes for a test: source it, then group_start.
 #
 # Everything lives under $work (removed at exit unless KEEP=1) and on 127.0.0.1, ports $port_first and

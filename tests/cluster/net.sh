@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # As lib.sh, with each replica, and the clients, in a network namespace of its own: links of a bridge
 # that is in one more namespace, so nothing reaches or touches this machine's own network. Cuts are
 # nft rules in the namespace of one end; `heal` fails where a cut never dropped a packet.
