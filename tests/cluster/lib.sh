@@ -296,7 +296,7 @@ describe()
 {
     local i
     for ((i = 1; i <= replicas; i++)); do
-        status_of "$i" 2>&1 | "$python" "$lib/status.py" '[(k, a.get(k)) for a in s for k in ("node", "state", "running", "epoch", "index", "waiting_for")]' || echo "node $i: no answer"
+        status_of "$i" 2>/dev/null | "$python" "$lib/status.py" '[(k, a.get(k)) for a in s for k in ("node", "state", "running", "epoch", "index", "waiting_for")]' || echo "node $i: no answer"
     done
 }
 

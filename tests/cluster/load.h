@@ -134,7 +134,8 @@ int model_init(struct model *model, uint64_t *inos, size_t inode_count,
                uint64_t inline_bytes_max) WARN_UNUSED;
 void model_finish(struct model *model);
 
-/* Execute; false, and nothing changed, where the answer is not the model's (`why`: 160 bytes). */
+/* Execute; false, and nothing changed, where the answer is not the model's (`why`: 160
+ * bytes, or NULL). */
 bool model_apply(struct model *model, const struct load_op *op, char *why);
 
 /* Take back everything since undo_count was `mark`. */

@@ -9,7 +9,8 @@
  * any answer when it was asked: so it is looked at there. Answers of writes that show a ctime
  * happened in the order of their ctimes: the group gives each time out once, ascending.
  *
- * A state from which no order goes on is remembered, so none is tried twice. */
+ * A state from which no order goes on is remembered, so none is tried twice; what fits and changes
+ * nothing is taken at once. */
 #include "tests/cluster/load.h"
 #include "base/hash.h"
 
@@ -229,22 +230,51 @@ static const struct load_op *next_of(const struct check *check, size_t log)
     return next < check->logs[log]->count ? &check->logs[log]->ops[next] : NULL;
 }
 
-/* The log whose next operation is to be tried: of those that may come now and were not tried here,
- * the one with the lowest index. -1: none. */
-static int choose(const struct check *check, uint64_t tried)
+/* Up to where the order may go now: nothing may come behind what has to be before it. */
+static uint64_t limit_of(const struct check *check)
 {
-    uint64_t limit = UINT64_MAX, best_last = UINT64_MAX;
-    uint32_t best_rank = UINT32_MAX;
-    int best = -1;
+    uint64_t limit = UINT64_MAX;
     for (size_t l = 0; l < check->log_count; l++) {
         const struct load_op *op = next_of(check, l);
         if (op && place_last(op) < limit)
             limit = place_last(op);
     }
+    return limit;
+}
+
+static bool may_come(const struct check *check, const struct load_op *op, uint64_t limit)
+{
+    return op && place_first(check, op) <= limit &&
+           (op->time_rank == UINT32_MAX || op->time_rank == check->time_next);
+}
+
+/* A log whose next operation may come now, fits, and changes nothing: to take it at once closes no
+ * way. -1: none. */
+static int choose_idle(struct check *check)
+{
+    uint64_t limit = limit_of(check);
     for (size_t l = 0; l < check->log_count; l++) {
         const struct load_op *op = next_of(check, l);
-        if (!op || tried >> l & 1 || place_first(check, op) > limit ||
-            (op->time_rank != UINT32_MAX && op->time_rank != check->time_next))
+        size_t mark = check->model.undo_count;
+        if (!may_come(check, op, limit) || !model_apply(&check->model, op, NULL))
+            continue;
+        if (check->model.undo_count == mark)
+            return (int)l;
+        model_back(&check->model, mark);
+    }
+    return -1;
+}
+
+/* The log whose next operation is to be tried: of those that may come now and were not tried here,
+ * the one with the lowest index. -1: none. */
+static int choose(const struct check *check, uint64_t tried)
+{
+    uint64_t limit = limit_of(check), best_last = UINT64_MAX;
+    uint32_t best_rank = UINT32_MAX;
+    int best = -1;
+    for (size_t l = 0; l < check->log_count; l++) {
+        const struct load_op *op = next_of(check, l);
+        if (tried >> l & 1 || !may_come(check, op, limit))
             continue;
         if (best >= 0 && (place_last(op) > best_last ||
                           (place_last(op) == best_last && op->time_rank >= best_rank)))
@@ -322,13 +352,12 @@ static void take_back(struct check *check)
 /* Take the log's next operation if the model agrees and the state is not known to lead nowhere. */
 static bool advance(struct check *check, int log)
 {
-    char why[WHY_BYTES];
     struct frame *frame = &check->frames[check->depth];
     const struct load_op *op = next_of(check, (size_t)log);
     frame->tried |= (uint64_t)1 << log;
     frame->log = (uint8_t)log;
     frame->mark = check->model.undo_count;
-    if (!model_apply(&check->model, op, why))
+    if (!model_apply(&check->model, op, NULL))
         return false;
     move_cursor(check, (size_t)log, 1);
     check->time_next += op->time_rank != UINT32_MAX;
@@ -361,7 +390,12 @@ static void note_dead_end(struct check *check)
 static int search(struct check *check)
 {
     while (check->depth < check->op_count) {
-        int log = choose(check, check->frames[check->depth].tried);
+        struct frame *frame = &check->frames[check->depth];
+        int log = frame->tried ? -1 : choose_idle(check);
+        if (log >= 0)
+            frame->tried = UINT64_MAX; /* nothing else is worth trying here */
+        else
+            log = choose(check, frame->tried);
         if (++check->steps > check->steps_max)
             return -2;
         if (log >= 0) {
@@ -379,7 +413,7 @@ static int search(struct check *check)
 }
 
 /* Say where the search came farthest, and what nothing explains there. */
-static void report(const struct check *check)
+static void report(const struct check *check, int code)
 {
     fprintf(stderr,
             "load: FAILED: no order explains all answers; %zu of %zu are explained, then:\n",
@@ -427,7 +461,7 @@ static int check_order(const struct check *checked, uint64_t inline_bytes_max, u
             first = check;
     }
     if (code)
-        report(&first);
+        report(&first, code);
     return code ? -1 : 0;
 }
 

@@ -100,7 +100,8 @@ static bool status_is(const struct load_op *op, enum proto_status expected, char
 {
     if (op->status == expected)
         return true;
-    snprintf(why, WHY_BYTES, "should have been answered with %s", proto_status_name(expected));
+    if (why)
+        snprintf(why, WHY_BYTES, "should have been answered with %s", proto_status_name(expected));
     return false;
 }
 
@@ -108,8 +109,9 @@ static bool number_is(const char *what, uint64_t answered, uint64_t expected, ch
 {
     if (answered == expected)
         return true;
-    snprintf(why, WHY_BYTES, "%s should have been %llu, not %llu", what,
-             (unsigned long long)expected, (unsigned long long)answered);
+    if (why)
+        snprintf(why, WHY_BYTES, "%s should have been %llu, not %llu", what,
+                 (unsigned long long)expected, (unsigned long long)answered);
     return false;
 }
 
@@ -125,7 +127,8 @@ static bool apply_create(struct model *model, const struct load_op *op, char *wh
     if (!status_is(op, PROTO_OK, why))
         return false;
     if (model->inodes[op->inode].state != MODEL_NEVER) {
-        snprintf(why, WHY_BYTES, "made an inode that was there before");
+        if (why)
+            snprintf(why, WHY_BYTES, "made an inode that was there before");
         return false;
     }
     set_inode(model, op->inode, (struct model_inode){MODEL_LINKED, op->tag, 0});

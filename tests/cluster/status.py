@@ -3,10 +3,16 @@
 
 usage: status.py EXPRESSION
 
-Prints the value of the Python expression; exit code 1 where it is false or cannot be had.
+Prints the value of the Python expression; exit code 1 where it is false or cannot be had. serves(a)
+says whether a replica may answer.
 """
 import json
 import sys
+
+
+def serves(answer):
+    """It may answer: an epoch runs, and it holds the lease for reading."""
+    return bool(answer.get("running") and answer.get("lease", True))
 
 
 def parse(line):
@@ -20,7 +26,7 @@ def main():
     s = [parse(line) for line in sys.stdin if line.strip()]
     s = [one for answer in s for one in (answer if isinstance(answer, list) else [answer])]
     try:
-        value = eval(sys.argv[1], {"s": s})
+        value = eval(sys.argv[1], {"s": s, "serves": serves})
     except (KeyError, IndexError, TypeError) as error:
         print("no answer: %r" % error, file=sys.stderr)
         return 1
