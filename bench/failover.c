@@ -99,8 +99,10 @@ static int command_round(const struct failover_options *o, const char *victim)
     if (!loaded || round_count == FAILOVER_ROUNDS_MAX)
         return fail(loaded ? "too many rounds" : "a round needs a load");
     struct failover_round *round = &rounds[round_count];
+    struct error error = {{0}};
+    if (failover_round_prepare(&load, victim, &error))
+        return fail(error.text);
     *round = (struct failover_round){.begin_ns = clock_ns()};
-    failover_round_prepare(&load, victim);
     clock_sleep_until(round->begin_ns + o->before_ns);
     failover_round_fault(&load, round);
     say("now");

@@ -37,7 +37,9 @@ struct failover_options {
 /* One client of the library, used by some of the threads. */
 struct failover_client {
     struct tutti *tutti;
-    atomic_bool victim; /* connected to the replica that this round's fault hits */
+    uint32_t home;         /* the replica that it connects to before each round */
+    pthread_rwlock_t lock; /* over `tutti`: held for reading by whoever asks */
+    atomic_bool victim;    /* connected to the replica that this round's fault hits */
 };
 
 struct failover_thread {
@@ -50,6 +52,7 @@ struct failover_thread {
     pthread_mutex_t lock;      /* over the rest */
     struct histogram *latency; /* of writes in rounds that were answered after the fault */
     uint64_t wait_max_ns;      /* of the longest in this round */
+    uint64_t wait_end_ns;      /* when it was answered */
 };
 
 struct failover_load {
@@ -67,6 +70,7 @@ struct failover_load {
 struct failover_round {
     uint64_t begin_ns, fault_ns, done_ns, end_ns; /* done: the fault has been made, in full */
     uint64_t wait_max_ns; /* the others' longest wait for a write's answer */
+    uint64_t wait_end_ns; /* when that answer came */
     uint64_t gap_max_ns;  /* the longest time in which the others got no answer at all */
 };
 
@@ -75,9 +79,10 @@ int failover_load_start(struct failover_load *load, const struct failover_option
                         struct error *error) WARN_UNUSED;
 void failover_load_stop(struct failover_load *load);
 
-/* A round: which clients the fault hits (@victim: the replica's address, or ""); the moment before
- * the fault; the end. */
-void failover_round_prepare(struct failover_load *load, const char *victim);
+/* A round: clients go home, where a fault had moved them, and it is noted which of them the fault
+ * hits (@victim: the replica's address, or ""); the moment before the fault; the end. */
+int failover_round_prepare(struct failover_load *load, const char *victim,
+                           struct error *error) WARN_UNUSED;
 void failover_round_fault(struct failover_load *load, struct failover_round *round);
 void failover_round_end(struct failover_load *load, struct failover_round *round);
 

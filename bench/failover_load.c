@@ -36,8 +36,10 @@ static void count_answer(struct failover_thread *t, uint64_t begin_ns, uint64_t 
         raise_to(&load->gap_max_ns, end_ns - previous_ns);
     pthread_mutex_lock(&t->lock);
     histogram_add(t->latency, end_ns - begin_ns);
-    if (end_ns - begin_ns > t->wait_max_ns)
+    if (end_ns - begin_ns > t->wait_max_ns) {
         t->wait_max_ns = end_ns - begin_ns;
+        t->wait_end_ns = end_ns;
+    }
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -45,8 +47,10 @@ static void count_answer(struct failover_thread *t, uint64_t begin_ns, uint64_t 
 static int write_once(struct failover_thread *t, const struct proto_op *op, uint64_t *ret_ino)
 {
     struct proto_outcome outcome;
+    pthread_rwlock_rdlock(&t->client->lock);
     uint64_t begin_ns = clock_ns();
     int code = tutti_call(t->client->tutti, &root, op, &t->reply, &outcome, NULL, NULL);
+    pthread_rwlock_unlock(&t->client->lock);
     if (code)
         return code;
     count_answer(t, begin_ns, clock_ns());
@@ -116,18 +120,30 @@ static int make_directory(struct tutti *client, struct buffer *reply, uint64_t p
     return -tutti_errno(outcome.status);
 }
 
-static int connect_clients(struct failover_load *load, struct error *error)
+static int connect_client(struct failover_load *load, struct failover_client *client,
+                          struct error *error)
 {
     struct tutti_options options;
     tutti_options_defaults(&options);
     options.replicas = load->options->replicas;
     options.slots = load->options->threads;
+    options.first = client->home;
+    return tutti_connect(&options, &client->tutti, error);
+}
+
+static int connect_clients(struct failover_load *load, struct error *error)
+{
+    pthread_rwlockattr_t attributes;
     unsigned replicas = 1;
-    for (const char *c = options.replicas; *c; c++)
+    for (const char *c = load->options->replicas; *c; c++)
         replicas += *c == ',';
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     for (unsigned i = 0; i < load->options->clients; i++) {
-        options.first = i % replicas;
-        int code = tutti_connect(&options, &load->clients[i].tutti, error);
+        load->clients[i].home = i % replicas;
+        int code = -pthread_rwlock_init(&load->clients[i].lock, &attributes);
+        if (!code)
+            code = connect_client(load, &load->clients[i], error);
         if (code)
             return code;
     }
@@ -182,13 +198,39 @@ void failover_load_stop(struct failover_load *load)
 
 /* --- rounds --- */
 
-void failover_round_prepare(struct failover_load *load, const char *victim)
+static bool at_home(const struct failover_load *load, const struct failover_client *client,
+                    const char *peer)
+{
+    const char *address = load->options->replicas;
+    for (uint32_t i = 0; i < client->home; i++)
+        address = strchr(address, ',') + 1;
+    size_t length = strcspn(address, ",");
+    return strlen(peer) == length && !memcmp(peer, address, length);
+}
+
+static int go_home(struct failover_load *load, struct failover_client *client, struct error *error)
+{
+    pthread_rwlock_wrlock(&client->lock);
+    tutti_close(client->tutti);
+    client->tutti = NULL;
+    int code = connect_client(load, client, error);
+    pthread_rwlock_unlock(&client->lock);
+    return code;
+}
+
+int failover_round_prepare(struct failover_load *load, const char *victim, struct error *error)
 {
     char peer[128];
     for (unsigned i = 0; i < load->options->clients; i++) {
-        tutti_peer(load->clients[i].tutti, peer);
-        atomic_store(&load->clients[i].victim, *victim && !strcmp(peer, victim));
+        struct failover_client *client = &load->clients[i];
+        tutti_peer(client->tutti, peer);
+        int code = at_home(load, client, peer) ? 0 : go_home(load, client, error);
+        if (code)
+            return code;
+        tutti_peer(client->tutti, peer);
+        atomic_store(&client->victim, *victim && !strcmp(peer, victim));
     }
+    return 0;
 }
 
 void failover_round_fault(struct failover_load *load, struct failover_round *round)
@@ -212,16 +254,20 @@ void failover_round_end(struct failover_load *load, struct failover_round *round
     for (unsigned i = 0; i < load->options->threads; i++) {
         struct failover_thread *t = &load->threads[i];
         pthread_mutex_lock(&t->lock);
-        if (t->wait_max_ns > round->wait_max_ns)
+        if (t->wait_max_ns > round->wait_max_ns) {
             round->wait_max_ns = t->wait_max_ns;
+            round->wait_end_ns = t->wait_end_ns;
+        }
         pthread_mutex_unlock(&t->lock);
     }
     /* Where nobody was answered to the end, that is how long they waited at least. */
     round->gap_max_ns = atomic_load(&load->gap_max_ns);
     if (silent_ns > round->gap_max_ns)
         round->gap_max_ns = silent_ns;
-    if (round->gap_max_ns > round->wait_max_ns)
-        round->wait_max_ns = round->gap_max_ns;
+    if (silent_ns > round->wait_max_ns) {
+        round->wait_max_ns = silent_ns;
+        round->wait_end_ns = round->end_ns;
+    }
 }
 
 double failover_rate(const struct failover_load *load, uint64_t from_ns, uint64_t to_ns)

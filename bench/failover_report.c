@@ -56,6 +56,8 @@ void failover_report(const struct failover_load *load, const struct failover_rou
     if (round_count) {
         report_extra(&row, "stall_p50_ms", ms(sorted[round_count / 2].wait_max_ns));
         report_extra(&row, "stall_p100_ms", ms(sorted[round_count - 1].wait_max_ns));
+        report_extra(&row, "its_end_ms",
+                     ms(sorted[round_count - 1].wait_end_ns - sorted[round_count - 1].fault_ns));
     }
     report_extra(&row, "silence_p100_ms", ms(gap_ns));
     report_extra(&row, "fault_mean_ms", ms(fault_ns));
@@ -138,9 +140,10 @@ static void draw(struct drawing *d, const struct failover_round *round)
             "font-family='sans-serif' font-size='12'>\n"
             "<rect width='100%%' height='100%%' fill='white'/>\n"
             "<text x='%d' y='20' font-size='15'>%s: writes answered per %d ms, %u threads; the "
-            "others waited %.0f ms at most</text>\n",
+            "others waited %.0f ms at most, until %.0f ms</text>\n",
             LEFT + WIDTH + RIGHT, TOP + HEIGHT + BOTTOM, LEFT, d->load->options->name,
-            FAILOVER_BIN_NS / 1000000, d->load->options->threads, ms(round->wait_max_ns));
+            FAILOVER_BIN_NS / 1000000, d->load->options->threads, ms(round->wait_max_ns),
+            ms(round->wait_end_ns - round->fault_ns));
     draw_bars(d);
     draw_axes(d, bin_of(d, round->fault_ns));
     draw_mark(d, bin_of(d, round->fault_ns), "#b03030", "fault");
