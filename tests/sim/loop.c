@@ -31,6 +31,13 @@ static struct process *process_of(struct loop *loop)
     return CONTAINER_OF(loop, struct process, loop);
 }
 
+/* Time stands still in a turn; what takes long is several turns. */
+static uint64_t loop_clock(struct loop *loop)
+{
+    struct process *process = process_of(loop);
+    return process->world->now_ns + process->boot_offset_ns;
+}
+
 static uint64_t loop_now(struct loop *loop)
 {
     struct process *process = process_of(loop);
@@ -219,6 +226,7 @@ static void loop_queue_destroy(struct work_queue *base)
 
 static const struct loop_ops sim_loop_ops = {
     .now_ns = loop_now,
+    .clock_ns = loop_clock,
     .wall_ns = loop_wall,
     .defer = loop_defer_task,
     .cancel = loop_cancel_task,

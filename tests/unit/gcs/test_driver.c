@@ -40,6 +40,7 @@ static void timer_none(struct loop_timer *timer)
 {
 }
 static const struct loop_ops loop_ops = {.now_ns = loop_now,
+                                         .clock_ns = loop_now,
                                          .defer = loop_add,
                                          .cancel = loop_remove,
                                          .timer_init = timer_ok,
