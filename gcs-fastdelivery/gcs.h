@@ -60,8 +60,8 @@ struct gcs_message {
 };
 
 struct gcs_member {
-    uint8_t node; /* id, 1 .. 255, unique; sorted by it the index is the rank */
-    bool witness; /* votes, grants and stores views, no messages */
+    uint8_t node;                    /* id, 1 .. 255, unique; sorted by it the index is the rank */
+    bool witness;                    /* votes, grants and stores views, no messages */
     char address[GCS_ADDRESS_BYTES]; /* for connecting */
 };
 
@@ -75,10 +75,10 @@ struct gcs_view {
 
 /* What the state machine holds durably, as a whole: where a restart or a join goes on from. */
 struct gcs_applied {
-    struct gcs_position position;      /* the last message or event; zero: none */
-    uint64_t index;                    /* its index */
-    uint64_t counts[GCS_MEMBER_MAX];   /* messages of each rank applied in position.epoch */
-    uint8_t history[16];               /* hash over everything up to it, the owner's; see `fetch` */
+    struct gcs_position position;    /* the last message or event; zero: none */
+    uint64_t index;                  /* its index */
+    uint64_t counts[GCS_MEMBER_MAX]; /* messages of each rank applied in position.epoch */
+    uint8_t history[16];             /* hash over everything up to it, the owner's; see `fetch` */
 };
 
 struct gcs_callbacks {
@@ -170,11 +170,11 @@ struct gcs_config {
     uint64_t heartbeat_ns;     /* default 50 ms */
     uint64_t suspect_after_ns; /* nothing heard for so long: suspected; default 400 ms */
     uint64_t lease_ns;         /* of a read lease; default 300 ms */
-    uint32_t drift_ppm;        /* two clocks' rates differ by less than this; default 10,000 (1 %) */
-    uint64_t lag_after_ns;     /* a member that throttles for so long is voted out; default 5 s */
-    uint64_t start_wait_ns;    /* after a start others are waited for so long; default 2 s */
-    bool assume_no_partition;  /* docs/protocol.md, section 4: what it gives up */
-    uint64_t reconnect_ns;     /* first pause, doubled with jitter up to 20 times it; 50 ms */
+    uint32_t drift_ppm;       /* two clocks' rates differ by less than this; default 10,000 (1 %) */
+    uint64_t lag_after_ns;    /* a member that throttles for so long is voted out; default 5 s */
+    uint64_t start_wait_ns;   /* after a start others are waited for so long; default 2 s */
+    bool assume_no_partition; /* docs/protocol.md, section 4: what it gives up */
+    uint64_t reconnect_ns;    /* first pause, doubled with jitter up to 20 times it; 50 ms */
     /* The next three and `durability` have to be equal at all members: others never run together.
      */
     uint32_t window_messages;   /* own messages not yet stored and applied by all; default 1024 */
@@ -269,9 +269,9 @@ int gcs_force(struct gcs *gcs, uint64_t *ret_index) WARN_UNUSED;
 bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
 
 struct gcs_status {
-    bool running;  /* an epoch runs and this member is in it */
-    bool outside;  /* joining, or out */
-    bool lease;    /* it may answer reads */
+    bool running; /* an epoch runs and this member is in it */
+    bool outside; /* joining, or out */
+    bool lease;   /* it may answer reads */
     uint64_t epoch, index_delivered, index_released, clock;
     uint8_t rank;
     uint32_t member_count;
