@@ -14,10 +14,11 @@ static struct identity example(void)
                                 .lineage_random = 77,
                                 .lineage_generation = 1,
                                 .node = 2,
+                                .standing = IDENTITY_ADDED,
                                 .store = {9, 8},
                                 .member_count = 2};
     identity.members[0] = (struct gcs_member){.node = 1, .address = "a:7401"};
-    identity.members[1] = (struct gcs_member){.node = 2, .address = "b:7402"};
+    identity.members[1] = (struct gcs_member){.node = 2, .witness = true, .address = "b:7402"};
     return identity;
 }
 
