@@ -369,6 +369,13 @@ Test(strangers, nonsense_from_an_operator_is_answered)
         "{\"verb\":1}",
         "{\"verb\":\"dance\"}",
         "{\"verb\":\"create\"}",
+        "{\"verb\":\"join\"}",
+        "{\"verb\":\"leave\"}", /* the only member */
+        "{\"verb\":\"remove\"}",
+        "{\"verb\":\"remove\",\"node\":1000}",
+        "{\"verb\":\"drain\",\"on\":1}",
+        "{\"verb\":\"force\"}",
+        "{\"verb\":\"force\",\"name\":\"x\",\"lineage\":\"0011223344556677\"}",
         "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"12\"}",
         "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"00112233445566778899aabbccddeeff\","
         "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":300,\"address\":\"a:1\"}]}",
