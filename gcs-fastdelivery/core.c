@@ -386,6 +386,11 @@ bool gcs_core_is_member(const struct gcs_core *core)
     return !is_outside(core);
 }
 
+bool gcs_core_runs(const struct gcs_core *core)
+{
+    return core->stage == STAGE_RUNNING;
+}
+
 uint8_t gcs_core_rank(const struct gcs_core *core)
 {
     return core->self;

@@ -145,6 +145,7 @@ bool gcs_core_stored_by_all(const struct gcs_core *core, uint64_t epoch, uint8_t
 /* The installed view. Its peers' slots follow from the node ids. */
 const struct gcs_view_record *gcs_core_view(const struct gcs_core *core);
 bool gcs_core_is_member(const struct gcs_core *core);
+bool gcs_core_runs(const struct gcs_core *core);
 uint8_t gcs_core_rank(const struct gcs_core *core);
 
 /* Whether deadlines are near: CLOCK is wanted every few milliseconds. */

@@ -1,6 +1,6 @@
 /* Connections of the driver: one to each node that this member knows, greeted from both ends.
  *
- * Between members the lower node id connects; who is outside connects to everybody it knows.
+ * Between members the lower node id connects; where no epoch runs, to everybody it knows.
  * Invariants: a connection belongs to at most one link and a link has at most one; when it is let
  * go its `user` becomes NULL, so that its late callbacks mean nothing. The core hears LINK_UP after
  * the peer's hello was verified and LINK_DOWN exactly once after that (unless it closed it itself).
@@ -77,8 +77,8 @@ static bool connects(struct gcs *gcs, const struct driver_link *link)
     bool founding = gcs_core_epoch(gcs->core) == 0;
     if (!link->member.node || !link->member.address[0])
         return false;
-    if (!gcs_core_is_member(gcs->core))
-        return true;
+    if (!gcs_core_runs(gcs->core))
+        return true; /* the others may be past this member, and not look for it */
     return link->member.node > gcs->config.node &&
            (founding ? link->configured : is_listed(gcs, link->member.node));
 }

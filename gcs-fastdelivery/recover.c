@@ -72,7 +72,8 @@ static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message
 int recover_message(struct gcs_core *core, const struct gcs_message *message)
 {
     MUST(core->stage == STAGE_RECOVERING);
-    if (message->epoch == 0 || message->epoch > core->epoch || message->origin >= core->n ||
+    if (message->epoch == 0 || message->epoch > core->epoch ||
+        message->origin >= (message->epoch == core->epoch ? core->n : MEMBERS) ||
         message->seq == 0 || message->seq >= GCS_CLOCK_MAX || message->ts == 0 ||
         message->ts >= GCS_CLOCK_MAX || message->payload->bytes == 0)
         return -EBADMSG;
