@@ -1,6 +1,7 @@
 /* Connections of the driver: one to each node that this member knows, greeted from both ends.
  *
- * Between members the lower node id connects; where no epoch runs, to everybody it knows.
+ * Between members the lower node id connects, and the higher where that does not come; where no
+ * epoch runs, everybody to everybody it knows.
  * Invariants: a connection belongs to at most one link and a link has at most one; when it is let
  * go its `user` becomes NULL, so that its late callbacks mean nothing. The core hears LINK_UP after
  * the peer's hello was verified and LINK_DOWN exactly once after that (unless it closed it itself).
@@ -79,8 +80,10 @@ static bool connects(struct gcs *gcs, const struct driver_link *link)
         return false;
     if (!gcs_core_runs(gcs->core))
         return true; /* the others may be past this member, and not look for it */
-    return link->member.node > gcs->config.node &&
-           (founding ? link->configured : is_listed(gcs, link->member.node));
+    uint64_t silent_ns = loop_now_ns(gcs->config.loop) - link->heard_ns;
+    if (link->member.node < gcs->config.node && silent_ns < gcs->config.suspect_after_ns)
+        return false; /* it does */
+    return founding ? link->configured : is_listed(gcs, link->member.node);
 }
 
 /* Jitter, so that members that lost each other don't come back in step. */

@@ -85,10 +85,11 @@ static bool restarted(const struct gcs_core *core, uint8_t rank)
 /* A pair of members that both are heard, one of which does not hear the other. */
 static bool pair_is_broken(const struct gcs_core *core, uint8_t missing)
 {
-    for (uint8_t j = 0; j < core->n; j++)
-        if (j != core->self && !in(missing, j) && core->peer_of_rank[j] != NONE &&
-            (core->standings[j].hears | missing | bit(j)) != (all_members(core) | missing | bit(j)))
+    for (uint8_t j = 0; j < core->n; j++) {
+        uint8_t unheard = all_members(core) & (uint8_t) ~(core->standings[j].hears | missing);
+        if (j != core->self && !in(missing, j) && core->peer_of_rank[j] != NONE && unheard)
             return true;
+    }
     return false;
 }
 
