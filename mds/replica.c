@@ -362,12 +362,28 @@ int replica_open(struct replica *replica, struct error *error)
     return rc < 0 ? error_set(error, rc, "no memory for a timer") : open_order(replica, error);
 }
 
+static void report_view(const struct replica *replica)
+{
+    const struct replica_config *config = &replica->config;
+    struct replica_view_report report = {.node = config->node,
+                                         .incarnation_count = replica->incarnation.count,
+                                         .incarnation_random = replica->incarnation.random,
+                                         .member_count = config->member_count};
+    if (!config->view)
+        return;
+    memcpy(report.cluster, replica->identity.cluster, sizeof report.cluster);
+    memcpy(report.store, replica->identity.store, sizeof report.store);
+    memcpy(report.members, config->members, sizeof report.members);
+    config->view(config->user, &report);
+}
+
 void replica_begin(struct replica *replica)
 {
     log_info("replica", "node %u of cluster '%s', start %llu, at index %llu", replica->config.node,
              replica->identity.name, (unsigned long long)replica->incarnation.count,
              (unsigned long long)replica->apply.record.index);
     replica->phase = REPLICA_SERVING;
+    report_view(replica);
     gcs_start(replica->gcs);
 }
 

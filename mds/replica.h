@@ -13,6 +13,15 @@
 
 struct replica;
 
+/* Who this replica is and who else is a member: what its supervisor has to know. */
+struct replica_view_report {
+    uint8_t node;
+    uint8_t cluster[16], store[16];
+    uint64_t incarnation_count, incarnation_random;
+    struct gcs_member members[GCS_MEMBER_MAX]; /* ascending; this one may be among them */
+    uint32_t member_count;
+};
+
 struct replica_config {
     struct loop *loop;
     struct net_transport *transport; /* borrowed */
@@ -43,6 +52,8 @@ struct replica_config {
     uint64_t random[4]; /* entropy for ids and jitter: from getrandom(2), or the simulator's seed */
     void *user;
     void (*failed)(void *user, const char *detail); /* it has stopped serving: end the process */
+    /* The members, when it begins and whenever they change. Borrowed. May be NULL. */
+    void (*view)(void *user, const struct replica_view_report *report);
 };
 
 void replica_config_defaults(struct replica_config *config);

@@ -1,4 +1,5 @@
-/* Connections: strangers until their hello, then members, clients, operators.
+/* Connections: strangers until their hello, then members, clients, operators,
+ * supervisors.
  *
  * A member's connection is handed to the group as a connection of its own (`proxy`), whose
  * operations and callbacks pass through here: the transport's callbacks stay those of the server,
@@ -17,7 +18,7 @@
 static const uint64_t hello_deadline_ns = 5000000000, sweep_ns = 1000000000;
 static const uint64_t frame_timeout_ns = 10000000000;
 
-static void conn_set_role(struct server_conn *c, enum conn_role role)
+void server_conn_set_role(struct server_conn *c, enum conn_role role)
 {
     c->server->counts[c->role]--;
     c->role = role;
@@ -32,7 +33,7 @@ void server_conn_close(struct server_conn *c)
     net_close(c->conn);
 }
 
-static void conn_refuse(struct server_conn *c, const char *why)
+void server_conn_refuse(struct server_conn *c, const char *why)
 {
     c->server->refused++;
     if (net_send(c->conn, NET_FRAME_REFUSED, why, (uint32_t)strlen(why), NULL) != 0)
@@ -80,7 +81,7 @@ static const struct net_transport_ops proxy_ops = {
 /* --- hello
  * ---------------------------------------------------------------------------------------- */
 
-static void hello_answer(struct server_conn *c)
+void server_conn_greet(struct server_conn *c)
 {
     const struct replica *replica = c->server->replica;
     const struct identity *identity = &replica->identity;
@@ -110,7 +111,7 @@ static void hello_member(struct server_conn *c, const struct net_hello *hello)
 {
     struct replica *replica = c->server->replica;
     c->proxy = (struct net_conn){.ops = &proxy_ops};
-    conn_set_role(c, CONN_MEMBER);
+    server_conn_set_role(c, CONN_MEMBER);
     c->member = gcs_accept(replica->gcs, &c->proxy, hello);
     if (!c->member)
         c->server->refused++;
@@ -120,25 +121,42 @@ static void hello_client(struct server_conn *c, const struct net_hello *hello)
 {
     struct server *server = c->server;
     if (!cluster_matches(server->replica, hello))
-        conn_refuse(c, "this is a replica of another cluster");
+        server_conn_refuse(c, "this is a replica of another cluster");
     else if (server->counts[CONN_CLIENT] >= server->replica->config.client_connections_max)
-        conn_refuse(c, "too many clients (clients_max)");
+        server_conn_refuse(c, "too many clients (clients_max)");
     else if (server->stopped)
-        conn_refuse(c, "the replica is stopping");
+        server_conn_refuse(c, "the replica is stopping");
     else {
-        conn_set_role(c, CONN_CLIENT);
-        hello_answer(c);
+        server_conn_set_role(c, CONN_CLIENT);
+        server_conn_greet(c);
     }
 }
 
 static void hello_operator(struct server_conn *c)
 {
     if (c->server->counts[CONN_OPERATOR] >= OPERATORS_MAX) {
-        conn_refuse(c, "too many operators at once");
+        server_conn_refuse(c, "too many operators at once");
         return;
     }
-    conn_set_role(c, CONN_OPERATOR);
-    hello_answer(c);
+    server_conn_set_role(c, CONN_OPERATOR);
+    server_conn_greet(c);
+}
+
+static void hello_of_role(struct server_conn *c, const struct net_hello *hello)
+{
+    switch (hello->role) {
+    case NET_ROLE_MEMBER:
+        hello_member(c, hello);
+        break;
+    case NET_ROLE_CLIENT:
+        hello_client(c, hello);
+        break;
+    case NET_ROLE_SUPERVISOR:
+        server_death_hello(c, hello);
+        break;
+    default:
+        server_conn_refuse(c, "this replica hands out no state");
+    }
 }
 
 static void on_hello(struct server_conn *c, const struct net_frame *frame)
@@ -152,15 +170,13 @@ static void on_hello(struct server_conn *c, const struct net_frame *frame)
         return;
     }
     if (hello.version != NET_HELLO_VERSION)
-        conn_refuse(c, "another version of the protocol");
+        server_conn_refuse(c, "another version of the protocol");
     else if (hello.role == NET_ROLE_ADMIN)
         hello_operator(c);
     else if (replica->phase == REPLICA_WAITING)
-        conn_refuse(c, "not formatted yet: waiting for 'tuttictl cluster create'");
-    else if (hello.role == NET_ROLE_MEMBER)
-        hello_member(c, &hello);
+        server_conn_refuse(c, "not formatted yet: waiting for 'tuttictl cluster create'");
     else
-        hello_client(c, &hello);
+        hello_of_role(c, &hello);
 }
 
 /* --- the transport's callbacks
@@ -202,6 +218,9 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
         break;
     case CONN_OPERATOR:
         on_admin(c, frame);
+        break;
+    case CONN_SUPERVISOR:
+        server_death_frame(c, frame);
         break;
     case CONN_ROLE_COUNT:
         break;
@@ -366,6 +385,7 @@ void server_counters(const struct server *server, struct server_counters *ret_co
         .refused = server->refused,
         .malformed = server->malformed,
         .requests = server->requests,
+        .deaths = server->deaths,
     };
     for (int role = 0; role < CONN_ROLE_COUNT; role++)
         ret_counters->connections += server->counts[role];

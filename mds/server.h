@@ -33,7 +33,7 @@ void server_conn_answer(struct server_conn *conn, const struct proto_reply *repl
 
 struct server_counters {
     uint32_t clients, connections;
-    uint64_t refused, malformed, requests;
+    uint64_t refused, malformed, requests, deaths; /* deaths: notices taken */
 };
 void server_counters(const struct server *server, struct server_counters *ret_counters);
 

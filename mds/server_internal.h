@@ -1,4 +1,5 @@
-/* Inside the server: server.c has the connections, server_request.c what clients ask on them. */
+/* Inside the server: server.c has the connections, server_request.c what clients ask on them,
+ * server_death.c what supervisors say. */
 #ifndef TUTTI_MDS_SERVER_INTERNAL_H
 #define TUTTI_MDS_SERVER_INTERNAL_H
 
@@ -8,13 +9,21 @@
 enum {
     STRANGERS_MAX = 256, /* connections without a hello */
     OPERATORS_MAX = 64,
+    SUPERVISORS_MAX = 16, /* one per node */
     HELD_BYTES_MAX = 2 << 20,        /* of one connection */
     CONN_REPLY_BYTES_MAX = 4 << 20,  /* of one connection: queued, or to be expected */
     CONN_QUEUE_BYTES_MAX = 64 << 20, /* the transport's limit: members need more than clients */
     REPLY_HEAD_BYTES = 512,          /* room for a reply without data */
 };
 
-enum conn_role { CONN_STRANGER, CONN_MEMBER, CONN_CLIENT, CONN_OPERATOR, CONN_ROLE_COUNT };
+enum conn_role {
+    CONN_STRANGER,
+    CONN_MEMBER,
+    CONN_CLIENT,
+    CONN_OPERATOR,
+    CONN_SUPERVISOR,
+    CONN_ROLE_COUNT
+};
 
 /* A frame that arrived while the connection could take none. */
 struct held {
@@ -29,6 +38,7 @@ struct server_conn {
     struct net_conn proxy;             /* what the group sees of a member's connection */
     const struct net_handlers *member; /* the group's */
     enum conn_role role;
+    uint8_t node, store[16]; /* of a supervisor: for which member it speaks */
     bool closing, paused;
     uint64_t since_ns;
     uint32_t inflight; /* writes and reads on their way */
@@ -51,10 +61,19 @@ struct server {
     struct loop_timer drain; /* runs while a client waits for room in its send queue alone */
     struct buffer reply;
     bool stopped;
-    uint64_t refused, malformed, requests;
+    uint64_t refused, malformed, requests, deaths;
 };
 
 void server_conn_close(struct server_conn *conn);
+void server_conn_set_role(struct server_conn *conn, enum conn_role role);
+/* Say why, and close. */
+void server_conn_refuse(struct server_conn *conn, const char *why);
+/* This replica's own hello. */
+void server_conn_greet(struct server_conn *conn);
+
+/* The hello of another member's supervisor, and what it sends then. */
+void server_death_hello(struct server_conn *conn, const struct net_hello *hello);
+void server_death_frame(struct server_conn *conn, const struct net_frame *frame);
 
 /* One frame of a client: a request. */
 void server_request_frame(struct server_conn *conn, const struct net_frame *frame);

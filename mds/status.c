@@ -190,7 +190,8 @@ static void put_storage(json_t *object, const struct replica *replica)
                   (json_int_t)journal_backlog_bytes(replica->journal)));
 }
 
-/* strangers: ended by the transport (not a Tutti peer), or refused or silent at the hello. */
+/* strangers: ended by the transport (not a Tutti peer), or refused or silent at the hello. deaths:
+ * notices of other members' supervisors. */
 static void put_net(json_t *object, const struct replica *replica)
 {
     struct server_counters server;
@@ -199,6 +200,7 @@ static void put_net(json_t *object, const struct replica *replica)
     net_counters(replica->config.transport, &net);
     put(object, "clients", number(server.clients));
     put(object, "strangers", number(net.connections_refused + server.malformed + server.refused));
+    put(object, "deaths", number(server.deaths));
     put(object, "net",
         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "frames_sent", (json_int_t)net.frames_sent,
                   "frames_received", (json_int_t)net.frames_received, "bytes_sent",

@@ -39,6 +39,8 @@ static bool role_valid(const struct net_hello *hello)
 {
     switch (hello->role) {
     case NET_ROLE_MEMBER:
+    case NET_ROLE_SUPERVISOR:
+    case NET_ROLE_TRANSFER:
         return hello->node != 0;
     case NET_ROLE_CLIENT:
     case NET_ROLE_ADMIN:

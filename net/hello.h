@@ -17,13 +17,22 @@ enum net_frame_type {
     NET_FRAME_REFUSED = 2,
     NET_FRAME_GCS_FIRST = 16, /* gcs-fastdelivery/frame.h, both ends members */
     NET_FRAME_GCS_LAST = 47,
-    NET_FRAME_REQUEST = 48,     /* client to replica: one proto request */
-    NET_FRAME_REPLY = 49,       /* replica to client: one proto reply */
-    NET_FRAME_ADMIN = 64,       /* tuttictl to replica: JSON */
-    NET_FRAME_ADMIN_REPLY = 65, /* replica to tuttictl: JSON */
+    NET_FRAME_REQUEST = 48,        /* client to replica: one proto request */
+    NET_FRAME_REPLY = 49,          /* replica to client: one proto reply */
+    NET_FRAME_ADMIN = 64,          /* tuttictl to replica: JSON */
+    NET_FRAME_ADMIN_REPLY = 65,    /* replica to tuttictl: JSON */
+    NET_FRAME_TRANSFER_FIRST = 72, /* state transfer, replica to replica */
+    NET_FRAME_TRANSFER_LAST = 79,
+    NET_FRAME_DEATH = 80, /* net/death.h, a member's supervisor to another member */
 };
 
-enum net_role { NET_ROLE_MEMBER = 1, NET_ROLE_CLIENT = 2, NET_ROLE_ADMIN = 3 };
+enum net_role {
+    NET_ROLE_MEMBER = 1,
+    NET_ROLE_CLIENT = 2,
+    NET_ROLE_ADMIN = 3,
+    NET_ROLE_SUPERVISOR = 4, /* of the member that node, cluster and store name */
+    NET_ROLE_TRANSFER = 5,   /* a member, or one that joins, fetches the state */
+};
 
 enum { NET_HELLO_VERSION = 2, NET_HELLO_BYTES_MAX = 256 };
 
@@ -32,9 +41,9 @@ enum { NET_HELLO_VERSION = 2, NET_HELLO_BYTES_MAX = 256 };
 struct net_hello {
     uint16_t version; /* of the protocol behind the hello */
     uint8_t role;     /* enum net_role */
-    uint8_t node;     /* members: node id, 1 .. 255 */
+    uint8_t node;     /* members, supervisors, transfers: node id, 1 .. 255 */
     uint8_t cluster[16];
-    uint8_t store[16];       /* members: store id */
+    uint8_t store[16];       /* the same: store id */
     uint64_t lineage_random; /* members: lineage */
     uint64_t lineage_generation;
     uint64_t incarnation_count; /* members: persistent counter, and */

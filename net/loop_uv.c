@@ -18,6 +18,7 @@
 STAILQ_HEAD(task_queue, loop_task);
 STAILQ_HEAD(post_queue, post);
 LIST_HEAD(signal_list, signal_watch);
+LIST_HEAD(readable_list, readable_watch);
 
 struct post {
     void (*call)(void *user);
@@ -30,6 +31,13 @@ struct signal_watch {
     void (*call)(void *user);
     void *user;
     LIST_ENTRY(signal_watch) entry;
+};
+
+struct readable_watch {
+    uv_poll_t uv;
+    void (*call)(void *user);
+    void *user;
+    LIST_ENTRY(readable_watch) entry;
 };
 
 struct timer_uv {
@@ -50,6 +58,7 @@ struct loop_uv {
     pthread_mutex_t post_lock;
     struct post_queue posts; /* under post_lock */
     struct signal_list signals;
+    struct readable_list readables;
 };
 
 static struct loop_uv *loop_uv_of(struct loop *loop)
@@ -263,6 +272,40 @@ int loop_uv_on_signal(struct loop *loop, int number, void (*call)(void *user), v
     return 0;
 }
 
+/* Descriptors */
+
+static void became_readable(uv_poll_t *handle, int status, int events)
+{
+    struct readable_watch *watch = handle->data;
+    watch->call(watch->user);
+}
+
+static void readable_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+int loop_uv_on_readable(struct loop *loop, int descriptor, void (*call)(void *user), void *user)
+{
+    struct loop_uv *l = loop_uv_of(loop);
+    struct readable_watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return -ENOMEM;
+    *watch = (struct readable_watch){.uv.data = watch, .call = call, .user = user};
+    int rc = uv_poll_init(&l->uv, &watch->uv, descriptor);
+    if (rc < 0) {
+        free(watch);
+        return rc;
+    }
+    rc = uv_poll_start(&watch->uv, UV_READABLE, became_readable);
+    if (rc < 0) {
+        uv_close((uv_handle_t *)&watch->uv, readable_closed);
+        return rc;
+    }
+    LIST_INSERT_HEAD(&l->readables, watch, entry);
+    return 0;
+}
+
 /* Life */
 
 static const struct loop_ops loop_uv_ops = {
@@ -304,6 +347,7 @@ struct loop *loop_uv_create(void)
         STAILQ_INIT(&l->tasks[phase]);
     STAILQ_INIT(&l->posts);
     LIST_INIT(&l->signals);
+    LIST_INIT(&l->readables);
     pthread_mutex_init(&l->post_lock, NULL);
     return &l->base;
 }
@@ -335,14 +379,24 @@ static void must_be_closing(uv_handle_t *handle, void *unused)
     MUST(uv_is_closing(handle));
 }
 
+static void close_watches(struct loop_uv *l)
+{
+    struct signal_watch *signal_one, *signal_next;
+    for (signal_one = LIST_FIRST(&l->signals); signal_one; signal_one = signal_next) {
+        signal_next = LIST_NEXT(signal_one, entry);
+        uv_close((uv_handle_t *)&signal_one->uv, signal_closed);
+    }
+    struct readable_watch *readable, *readable_next;
+    for (readable = LIST_FIRST(&l->readables); readable; readable = readable_next) {
+        readable_next = LIST_NEXT(readable, entry);
+        uv_close((uv_handle_t *)&readable->uv, readable_closed);
+    }
+}
+
 void loop_uv_destroy(struct loop *loop)
 {
     struct loop_uv *l = loop_uv_of(loop);
-    struct signal_watch *watch, *next;
-    for (watch = LIST_FIRST(&l->signals); watch; watch = next) {
-        next = LIST_NEXT(watch, entry);
-        uv_close((uv_handle_t *)&watch->uv, signal_closed);
-    }
+    close_watches(l);
     uv_close((uv_handle_t *)&l->before_wait, NULL);
     uv_close((uv_handle_t *)&l->after_wait, NULL);
     uv_close((uv_handle_t *)&l->posted, NULL);

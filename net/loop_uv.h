@@ -21,6 +21,12 @@ int loop_uv_post(struct loop *loop, void (*call)(void *user), void *user) WARN_U
 int loop_uv_on_signal(struct loop *loop, int signal, void (*call)(void *user), void *user)
     WARN_UNUSED;
 
+/* Call `call(user)` on the loop thread whenever this descriptor can be read or its other end is
+ * gone, for as long as the loop lives; the descriptor stays the caller's and outlives the loop.
+ * 0 or -errno. */
+int loop_uv_on_readable(struct loop *loop, int descriptor, void (*call)(void *user), void *user)
+    WARN_UNUSED;
+
 /* All timers, queues, connections have to be gone. */
 void loop_uv_destroy(struct loop *loop);
 

@@ -3,6 +3,7 @@
 #include "client/session.h"
 #include "mds/replica.h"
 #include "base/prng.h"
+#include "net/death.h"
 #include "net/hello.h"
 #include "net/loop_uv.h"
 #include "tests/unit/store/memory_disk.h"
@@ -118,6 +119,7 @@ static void rig_finish(struct rig *rig)
     memory_disk_destroy(rig->memory);
     if (kept)
         kept_ops->close(kept);
+    kept = NULL;
 }
 
 /* --- a stranger ----------------------------------------------------------------------------------
@@ -193,6 +195,11 @@ static bool is_closed(struct rig *rig)
 static bool is_greeted(struct rig *rig)
 {
     return rig->greeted;
+}
+
+static bool is_greeted_or_closed(struct rig *rig)
+{
+    return rig->greeted || rig->closed;
 }
 
 static bool has_reply(struct rig *rig)
@@ -293,6 +300,11 @@ Test(strangers, are_refused_with_a_reason)
          "member"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 1, .cluster = {3}},
          "member"},
+        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 2}, "cluster"},
+        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 1, .cluster = {3}},
+         "itself"},
+        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2, .cluster = {3}},
+         "state"},
     };
     struct rig rig;
     rig_make(&rig, 7881, true);
@@ -444,5 +456,73 @@ Test(strangers, a_silent_session_expires)
     cr_assert_eq(status_number(&rig, "sessions"), 1);
     client_session_destroy(session);
     wait_until(&rig, no_session);
+    rig_finish(&rig);
+}
+
+static const struct net_hello supervisor = {.version = NET_HELLO_VERSION,
+                                            .role = NET_ROLE_SUPERVISOR,
+                                            .node = 2,
+                                            .cluster = {3},
+                                            .store = {4}};
+
+static bool is_counted(struct rig *rig)
+{
+    return status_number(rig, "deaths") > 0 || rig->closed;
+}
+
+Test(strangers, a_supervisor_speaks_for_its_own_member)
+{
+    static const struct {
+        struct net_death death;
+        uint16_t type;
+        bool taken;
+    } cases[] = {
+        {{2, {4}, 1, 9}, NET_FRAME_DEATH, true},
+        {{3, {4}, 1, 9}, NET_FRAME_DEATH, false}, /* another node */
+        {{2, {5}, 1, 9}, NET_FRAME_DEATH, false}, /* another store of it */
+        {{2, {4}, 0, 9}, NET_FRAME_DEATH, false}, /* a start that never was */
+        {{2, {4}, 1, 9}, NET_FRAME_REQUEST, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[NET_DEATH_BYTES];
+        struct rig rig;
+        rig_make(&rig, 7888, true);
+        stranger_connect(&rig, 7888);
+        say_hello(&rig, supervisor);
+        wait_until(&rig, is_greeted);
+        net_death_encode(&cases[i].death, bytes);
+        send_frame(&rig, cases[i].type, bytes, sizeof bytes);
+        wait_until(&rig, is_counted);
+        cr_expect_eq(rig.closed, !cases[i].taken, "case %zu", i);
+        cr_expect_eq(status_number(&rig, "deaths"), cases[i].taken, "case %zu", i);
+        rig_finish(&rig);
+    }
+}
+
+Test(strangers, of_a_nodes_supervisors_the_newest_stays)
+{
+    struct rig rig;
+    rig_make(&rig, 7889, true);
+    stranger_connect(&rig, 7889);
+    say_hello(&rig, supervisor);
+    wait_until(&rig, is_greeted);
+    stranger_connect(&rig, 7889);
+    say_hello(&rig, supervisor);
+    wait_until(&rig, is_closed); /* both connections tell one rig: the first one has closed */
+    uint8_t bytes[NET_DEATH_BYTES];
+    struct net_death death = {2, {4}, 1, 9};
+    net_death_encode(&death, bytes);
+    rig.closed = false;
+    send_frame(&rig, NET_FRAME_DEATH, bytes, sizeof bytes);
+    wait_until(&rig, is_counted);
+    cr_assert_not(rig.closed);
+    for (unsigned node = 3; node < 40; node++) { /* their number has a bound */
+        struct net_hello other = supervisor;
+        other.node = (uint8_t)node;
+        stranger_connect(&rig, 7889);
+        say_hello(&rig, other);
+        wait_until(&rig, is_greeted_or_closed);
+        cr_assert_eq(rig.closed, node >= 2 + 16, "node %u", node);
+    }
     rig_finish(&rig);
 }

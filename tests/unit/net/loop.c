@@ -332,3 +332,29 @@ Test(loop, signals_arrive)
     cr_assert_eq(loop_uv_post(loop, raise_it, NULL), 0);
     loop_uv_run(loop);
 }
+
+/* Descriptors */
+
+static int pair[2];
+
+static void take_a_byte(void *unused)
+{
+    char byte;
+    cr_assert_eq(read(pair[0], &byte, 1), 1);
+    char text[2] = {byte};
+    tell(text);
+    if (byte == 'z')
+        loop_uv_stop(loop);
+    else
+        cr_assert_eq(write(pair[1], "z", 1), 1);
+}
+
+Test(loop, a_readable_descriptor_calls)
+{
+    cr_assert_eq(pipe(pair), 0);
+    cr_assert_eq(loop_uv_on_readable(loop, pair[0], take_a_byte, NULL), 0);
+    cr_assert_lt(loop_uv_on_readable(loop, -1, take_a_byte, NULL), 0);
+    cr_assert_eq(write(pair[1], "a", 1), 1);
+    loop_uv_run(loop);
+    cr_assert_str_eq(story, "az");
+}

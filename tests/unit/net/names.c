@@ -1,5 +1,6 @@
-/* hello, address, reason. */
+/* hello, death notice, address, reason. */
 #include "net/address.h"
+#include "net/death.h"
 #include "net/hello.h"
 #include "net/transport.h"
 
@@ -40,8 +41,16 @@ Test(hello, roles)
     static const struct {
         uint8_t role, node;
         int code;
-    } cases[] = {{0, 1, -EPROTO},         {NET_ROLE_MEMBER, 0, -EPROTO}, {NET_ROLE_MEMBER, 1, 0},
-                 {NET_ROLE_CLIENT, 0, 0}, {NET_ROLE_ADMIN, 0, 0},        {4, 1, -EPROTO},
+    } cases[] = {{0, 1, -EPROTO},
+                 {NET_ROLE_MEMBER, 0, -EPROTO},
+                 {NET_ROLE_MEMBER, 1, 0},
+                 {NET_ROLE_CLIENT, 0, 0},
+                 {NET_ROLE_ADMIN, 0, 0},
+                 {NET_ROLE_SUPERVISOR, 0, -EPROTO},
+                 {NET_ROLE_SUPERVISOR, 1, 0},
+                 {NET_ROLE_TRANSFER, 0, -EPROTO},
+                 {NET_ROLE_TRANSFER, 1, 0},
+                 {6, 1, -EPROTO},
                  {255, 1, -EPROTO}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t raw[NET_HELLO_BYTES_MAX];
@@ -51,6 +60,31 @@ Test(hello, roles)
         size_t bytes = net_hello_encode(&hello, raw);
         cr_expect_eq(net_hello_decode(raw, bytes, &got), cases[i].code, "case %zu", i);
     }
+}
+
+Test(death, round_trip_and_what_is_refused)
+{
+    uint8_t raw[NET_DEATH_BYTES + 1] = {0};
+    struct net_death got, sent = {.node = 2,
+                                  .store = {[15] = 7},
+                                  .incarnation_count = 3,
+                                  .incarnation_random = UINT64_MAX};
+    net_death_encode(&sent, raw);
+    cr_assert_eq(net_death_decode(raw, NET_DEATH_BYTES, &got), 0);
+    cr_expect_eq(got.node, sent.node);
+    cr_expect_eq(memcmp(got.store, sent.store, sizeof got.store), 0);
+    cr_expect_eq(got.incarnation_count, sent.incarnation_count);
+    cr_expect_eq(got.incarnation_random, sent.incarnation_random);
+    for (size_t cut = 0; cut < NET_DEATH_BYTES; cut++)
+        cr_expect_eq(net_death_decode(raw, cut, &got), -EPROTO, "%zu bytes", cut);
+    cr_expect_eq(net_death_decode(raw, sizeof raw, &got), -EPROTO, "one too many");
+    struct net_death nobody = sent, never = sent;
+    nobody.node = 0;
+    never.incarnation_count = 0;
+    net_death_encode(&nobody, raw);
+    cr_expect_eq(net_death_decode(raw, NET_DEATH_BYTES, &got), -EPROTO, "node 0");
+    net_death_encode(&never, raw);
+    cr_expect_eq(net_death_decode(raw, NET_DEATH_BYTES, &got), -EPROTO, "start 0");
 }
 
 Test(address, split)

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# How long faults stop the others: a group of three in network namespaces, the load of `failover`, and
+# the faults.
+#
+# usage: failover.sh BUILD-DIRECTORY [--fault NAME ...] [--repeat N] [--cache SIZE] [--inodes N]
+#                    [--svg DIRECTORY] [--json] [-- OPTION-OF-FAILOVER ...]
+#
+# faults: kill-worker   kill -9 of the process that serves; its supervisor starts another one
+#         kill-both     kill -9 of supervisor and worker
+#         cable         the replica's link loses its carrier
+#         sigterm       SIGTERM: it leaves in order
+#         remove        tuttictl member remove
+#         add           tuttictl member add of an empty fourth replica, until it is a member
+# --cache   fill the replica's cache so far before kill-worker (default 1G)
+# --inodes  make so many files before add (default 1000000)
+set -euo pipefail
+bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+case ${1:-} in ''|-h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;; esac
+. "$bench/../tests/cluster/net.sh"
+shift
+
+faults=() repeat=3 cache=1G inodes=1000000 svg='' meter_options=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --fault) faults+=("$2"); shift ;;
+    --repeat) repeat=$2; shift ;;
+    --cache) cache=$2; shift ;;
+    --inodes) inodes=$2; shift ;;
+    --svg) svg=$2; mkdir -p "$svg"; shift ;;
+    --json) meter_options+=(--json) ;;
+    --) shift; meter_options+=("$@"); break ;;
+    *) echo "failover.sh: unknown option $1" >&2; exit 2 ;;
+    esac
+    shift
+done
+[ ${#faults[@]} -gt 0 ] || faults=(kill-worker kill-both cable sigterm remove add)
+STORAGE='cache = 1400M\n'
+
+# --- the conversation with the meter ---
+
+meter_start()   # fault
+{
+    local options=("${meter_options[@]}" --name "$1")
+    [ -z "$svg" ] || options+=(--svg "$svg/failover-$1.svg")
+    # shellcheck disable=SC2046
+    coproc METER { exec $(place_of client) "$build/bench/failover" --replicas "$(addresses , 1 2 3)" "${options[@]}" 2>>"$work/meter.log"; }
+    # shellcheck disable=SC2153
+    meter_pid=$METER_PID meter_in=${METER[1]} meter_out=${METER[0]}
+}
+
+ask()   # line, expected answer
+{
+    local answer=
+    echo "$1" >&"$meter_in"
+    read -r answer <&"$meter_out" || true
+    [ "$answer" = "$2" ] || fail "failover: '$1' was answered with '$answer': $(tail -n 3 "$work/meter.log")"
+}
+
+meter_finish()
+{
+    local rc=0
+    eval "exec $meter_in>&-"
+    cat <&"$meter_out"
+    wait "$meter_pid" || rc=$?
+    [ $rc = 0 ] || fail "failover: exit code $rc: $(tail -n 3 "$work/meter.log")"
+}
+
+# --- faults: what is needed before the load, before each round, the fault, and how it is mended ---
+
+prepare_kill-worker() { ask "fill $(address "$1") $cache" filled; }
+fault_kill-worker() { worker_kill "$1"; }
+
+fault_kill-both() { kill -9 $(replica_pids "$1"); }
+mend_kill-both() { wait "$(replica_pid "$1")" 2>/dev/null || true; replica_start "$1"; }
+
+fault_cable() { cable_pull "$1"; }
+mend_cable() { cable_plug "$1"; }
+
+fault_sigterm() { kill -TERM "$(replica_pid "$1")"; }
+mend_sigterm() { wait "$(replica_pid "$1")" || fail "SIGTERM: exit code $?"; replica_start "$1"; }
+
+fault_remove() { member_remove "$1"; }
+mend_remove() { replica_wipe "$1"; member_add "$1"; }
+
+first_add() { ask "inodes $inodes" made; }
+victim_add() { echo 4; }
+fault_add() { member_add 4; }
+mend_add() { member_remove 4; replica_wipe 4; }
+
+defined() { declare -F "$1" >/dev/null; }
+
+measure()   # fault
+{
+    local fault=$1 round victim
+    defined "fault_$fault" || fail "no such fault: $fault"
+    meter_start "$fault"
+    ! defined "first_$fault" || "first_$fault"
+    for ((round = 0; round < repeat; round++)); do
+        victim=$((round % 3 + 1))
+        ! defined "victim_$fault" || victim=$("victim_$fault")
+        ! defined "prepare_$fault" || "prepare_$fault" $victim
+        [ $round != 0 ] || ask load loaded
+        ask "round $(address $victim)" now
+        "fault_$fault" $victim
+        ask did end
+        ! defined "mend_$fault" || "mend_$fault" $victim
+        wait_group 60 1 2 3
+    done
+    meter_finish
+    wait_equal 30 1 2 3
+}
+
+net_make 1 2 3 4
+group_start 3
+for fault in "${faults[@]}"; do measure "$fault"; done
