@@ -18,12 +18,13 @@ static const char help[] =
     "  --jobs N           processes of a campaign (1)\n"
     "  --steps N          least number of steps of a seed (20000)\n"
     "  --operations N     least number of operations of a seed (300)\n"
-    "  --replicas N       1 to 7 (drawn from the seed)\n"
+    "  --replicas N       that found the cluster, 1 to 7 (drawn from the seed)\n"
     "  --durability D     disk or memory (drawn from the seed)\n"
     "  --faults LIST      names separated by commas, all, none (drawn from the seed):\n"
-    "                     reset stall partition one-way crash power crash-all power-all pause\n"
-    "                     slow-disk torn disk-error client-reset client-move client-crash "
-    "duplicate\n"
+    "                     reset stall partition one-way flap clog isolate split; crash power\n"
+    "                     crash-all power-all outage crash-at crash-again death pause long-pause\n"
+    "                     pause-all drift clock; slow-disk torn disk-error wipe; add join-crash\n"
+    "                     leave drain remove; client-reset client-move client-crash duplicate\n"
     "  --only-order       the group alone, without namespace and clients\n"
     "  --trace            print what happens\n"
     "  --twice            run every seed twice: the traces have to be the same\n"
@@ -214,7 +215,7 @@ void options_format(const struct sim_options *options, char text[512])
     add(text, " --faults %s", options->faults ? "" : "none");
     const char *comma = "";
     for (int kind = 0; kind < FAULT_COUNT; kind++)
-        if (options->faults & (1u << kind)) {
+        if (options->faults & FAULT_BIT(kind)) {
             add(text, "%s%s", comma, fault_name((enum fault_kind)kind));
             comma = ",";
         }
