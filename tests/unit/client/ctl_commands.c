@@ -197,7 +197,8 @@ static enum ctl_exit run_command(enum ctl_exit (*call)(const struct ctl_command 
 {
     struct ctl_command command = {.name = "home", .json = json, .timeout_ns = 300000000};
     for (int i = 0; i < REPLICAS; i++) {
-        command.members[i] = (struct ctl_member){(uint8_t)(i + 1), world.replicas[i].address};
+        command.members[i] = (struct ctl_member){.node = (uint8_t)(i + 1)};
+        strcpy(command.members[i].address, world.replicas[i].address);
         command.addresses[i] = world.replicas[i].address;
     }
     command.member_count = command.address_count = REPLICAS;
