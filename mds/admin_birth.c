@@ -104,13 +104,12 @@ static json_t *be_born(struct replica *replica, const struct replica_birth *birt
         return admin_refusal(error.text);
     rc = identity_read(replica->config.disk, &replica->identity, &error);
     if (rc == 0)
-        rc = replica_open(replica, &error);
+        rc = outside_start(replica, &error);
     if (rc != 0) {
         replica_fail(replica, "formatted, but: %.400s", error.text);
         return admin_refusal(error.text);
     }
     log_info("replica", "born as node %u of cluster '%s'", replica->config.node, birth->name);
-    replica_begin(replica);
     return admin_done();
 }
 

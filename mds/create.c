@@ -151,9 +151,9 @@ static int fill_store(struct store *store, int64_t time_ns, struct error *error)
 static int format_store(const struct replica_config *config, int64_t time_ns, struct error *error)
 {
     struct store *store;
-    int rc = config->store_open(config->store_user, true, &store, error);
+    int rc = config->store_open(config->store_user, REPLICA_STORE_NEW, &store, error);
     if (rc < 0)
-        rc = config->store_open(config->store_user, false, &store, error);
+        rc = config->store_open(config->store_user, REPLICA_STORE_CURRENT, &store, error);
     if (rc < 0)
         return error_wrap(error, rc, "the store");
     rc = fill_store(store, time_ns, error);

@@ -42,7 +42,8 @@ struct journal {
     STAILQ_HEAD(, unflushed) unflushed;
     uint32_t recovered_count;
     uint64_t durable; /* index that the store holds durably */
-    void *state;      /* as read at the start */
+    uint64_t released;
+    void *state; /* as read at the start */
     size_t state_bytes;
 
     struct work save_work;
@@ -51,9 +52,6 @@ struct journal {
     int save_code;
     struct error save_error;
 
-    struct loop_task fetch_empty; /* says that there is nothing to fetch, from the loop */
-    struct message_key fetch_next;
-    uint64_t fetch_lsn_next, fetch_lsn_to, fetch_lsn_before;
     bool failed;
 };
 
@@ -137,7 +135,8 @@ static void allow(struct journal *journal)
 {
     struct unflushed *head;
     uint64_t index = 0;
-    while ((head = STAILQ_FIRST(&journal->unflushed)) && head->lsn <= journal->stored_lsn) {
+    while ((head = STAILQ_FIRST(&journal->unflushed)) && head->lsn <= journal->stored_lsn &&
+           (journal->config.sync || head->index <= journal->released)) {
         STAILQ_REMOVE_HEAD(&journal->unflushed, link);
         index = head->index;
         free(head);
@@ -194,12 +193,6 @@ static int read_log(struct journal *journal, struct error *error)
     return rc < 0 ? error_wrap(error, rc, "the message log") : 0;
 }
 
-static void fetch_empty_run(struct loop_task *task)
-{
-    struct journal *journal = CONTAINER_OF(task, struct journal, fetch_empty);
-    journal->config.fetched(journal->config.user, NULL);
-}
-
 int journal_open(const struct journal_config *config, struct journal **ret_journal,
                  struct error *error)
 {
@@ -207,7 +200,6 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
     if (!journal)
         return error_set(error, -ENOMEM, "no memory");
     journal->config = *config;
-    journal->fetch_empty = (struct loop_task){.run = fetch_empty_run, .phase = LOOP_PHASE_ORDER};
     TAILQ_INIT(&journal->entries);
     STAILQ_INIT(&journal->unflushed);
     int rc = read_state(journal, error);
@@ -298,67 +290,6 @@ void journal_save(struct journal *journal, const void *state, size_t bytes)
     work_queue_submit(journal->queue, &journal->save_work);
 }
 
-static void fetch_each(void *user, uint64_t lsn, const struct msglog_record *record)
-{
-    struct journal *journal = user;
-    struct message_key *next = &journal->fetch_next;
-    journal->fetch_lsn_next = lsn + 1;
-    if (journal->failed || record->epoch != next->epoch || record->origin != next->origin ||
-        record->seq != next->seq || lsn > journal->fetch_lsn_to)
-        return;
-    const struct gcs_message message = {.epoch = record->epoch,
-                                        .seq = record->seq,
-                                        .ts = record->ts,
-                                        .origin = record->origin,
-                                        .payload = record->payload};
-    next->seq++;
-    journal->config.fetched(journal->config.user, &message);
-}
-
-static void fetch_done(void *user, int code);
-
-/* Reads on, up to fetch_lsn_to; the log gives so much at a time. */
-static int fetch_read(struct journal *journal)
-{
-    uint64_t count = journal->fetch_lsn_to - journal->fetch_lsn_next + 1;
-    const struct msglog_read request = {.lsn_from = journal->fetch_lsn_next,
-                                        .count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
-                                        .user = journal,
-                                        .each = fetch_each,
-                                        .done = fetch_done};
-    journal->fetch_lsn_before = journal->fetch_lsn_next;
-    return msglog_read(journal->log, &request);
-}
-
-static void fetch_done(void *user, int code)
-{
-    struct journal *journal = user;
-    if (journal->failed)
-        return;
-    if (code < 0 && code != -ENOENT)
-        journal_fail(journal, code, "the message log cannot be read");
-    else if (code == -ENOENT || journal->fetch_lsn_next > journal->fetch_lsn_to ||
-             journal->fetch_lsn_next == journal->fetch_lsn_before || fetch_read(journal) < 0)
-        journal->config.fetched(journal->config.user, NULL);
-}
-
-void journal_fetch(struct journal *journal, uint64_t epoch, uint8_t origin, uint64_t seq_from,
-                   uint64_t seq_to)
-{
-    const struct entry *first = entry_find(journal, epoch, origin, seq_from), *last = first;
-    while (last && last->key.seq < seq_to) {
-        const struct entry *next = entry_find(journal, epoch, origin, last->key.seq + 1);
-        if (!next || next->lsn < last->lsn)
-            break;
-        last = next;
-    }
-    journal->fetch_next = (struct message_key){.epoch = epoch, .seq = seq_from, .origin = origin};
-    journal->fetch_lsn_next = first ? first->lsn : 0;
-    journal->fetch_lsn_to = last ? last->lsn : 0;
-    if (!first || fetch_read(journal) < 0)
-        loop_defer(journal->config.loop, &journal->fetch_empty);
-}
-
 static void unflushed_add(struct journal *journal, uint64_t index, uint64_t lsn)
 {
     struct unflushed *item = malloc(sizeof *item);
@@ -387,6 +318,13 @@ void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index)
         if (entry->index == 0 && entry->key.epoch < epoch)
             entry->index = index;
     unflushed_add(journal, index, 0);
+}
+
+void journal_released(struct journal *journal, uint64_t index)
+{
+    journal->released = index;
+    if (!journal->config.sync)
+        allow(journal);
 }
 
 static bool may_forget(const struct journal *journal, const struct entry *entry)
@@ -430,7 +368,6 @@ void journal_close(struct journal *journal)
     if (journal->log)
         msglog_close(journal->log);
     work_queue_destroy(journal->queue);
-    loop_cancel(journal->config.loop, &journal->fetch_empty);
     while ((entry = TAILQ_FIRST(&journal->entries)))
         entry_drop(journal, entry);
     while ((item = STAILQ_FIRST(&journal->unflushed))) {

@@ -25,7 +25,6 @@ struct journal_config {
     void *user;
     void (*stored)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq); /* for gcs_stored */
     void (*saved)(void *user);                                                /* for gcs_saved */
-    void (*fetched)(void *user, const struct gcs_message *message_or_null);   /* for gcs_fetched */
     void (*allowed)(void *user, uint64_t index); /* everything up to index is in the log, stored */
     bool (*stored_by_all)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq);
     void (*failed)(void *user, int code, const char *detail); /* final: stop serving */
@@ -48,12 +47,14 @@ int journal_recovered(struct journal *journal,
 /* The callbacks of gcs of the same names. */
 void journal_store(struct journal *journal, const struct gcs_message *message);
 void journal_save(struct journal *journal, const void *state, size_t bytes);
-void journal_fetch(struct journal *journal, uint64_t epoch, uint8_t origin, uint64_t seq_from,
-                   uint64_t seq_to);
 
 /* The order gave this message, this epoch's event, the index. In the order of the indices. */
 void journal_delivered(struct journal *journal, const struct gcs_message *message, uint64_t index);
 void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index);
+
+/* All members have received everything up to `index`. With durability = memory nothing else may be
+ * flushed: what a restart of the others can make void must not be in this one's store. */
+void journal_released(struct journal *journal, uint64_t index);
 
 /* The store holds everything up to `index` on stable storage. */
 void journal_durable(struct journal *journal, uint64_t index);

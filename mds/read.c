@@ -2,17 +2,17 @@
  *
  * The rule (docs/protocol.md, section 5): execute, then ask whether a write that was received and
  * is not released touches what was read. If none does, answer. Otherwise wait until all writes that
- * were received by now are applied, execute again, and answer when that index is released; so writes
- * that go on and on cannot starve a read. All, not only the touching ones: a touching rename may let
- * the name point to an inode that another received write changes. No lease is needed while
- * membership is static: what this member has not received is released nowhere (docs/decisions.md).
+ * were received by now are applied, execute again, and answer when that index is released; so
+ * writes that go on and on cannot starve a read. All, not only the touching ones: a touching rename
+ * may let the name point to an inode that another received write changes.
  *
  * The index of an answer is the newest released one at which it is right: for a read that was not
  * touched the released index, though later writes may be applied already, because none of those
  * touches it; for one that waited the index at which it was executed.
  *
- * While no epoch runs, and until everything delivered before it began to run is applied, reads
- * wait. */
+ * While no epoch runs, and until everything delivered before it began to run is applied and the
+ * view is installed everywhere (its event released), reads wait. An answer leaves only while this
+ * replica holds the read lease; otherwise the read is executed again when it does. */
 #include "mds/read_internal.h"
 
 #include <errno.h>
@@ -109,7 +109,26 @@ uint64_t read_touching(const struct read *read)
 
 static bool may_begin(const struct replica *replica)
 {
-    return replica->running && replica->apply.record.index >= replica->reads.floor;
+    return replica->running && replica->apply.record.index >= replica->reads.floor &&
+           replica->apply.index_released >= replica->reads.floor;
+}
+
+/* After the read was executed, and at the moment of the answer: the lease has to hold now. The
+ * planted bug looked when the read came. */
+static bool may_answer(const struct read *read)
+{
+#ifdef TUTTI_PLANT_LEASE_BEFORE_READ
+    return read->had_lease;
+#else
+    return gcs_may_read(read->replica->gcs);
+#endif
+}
+
+/* It is executed again when that may be: when an epoch runs, or the lease is back. */
+static void park(struct read *read)
+{
+    read->replica->reads.counters.parked++;
+    list_enter(read, &read->replica->reads.parked);
 }
 
 /* Keep the answer until `index` is released. */
@@ -140,6 +159,8 @@ static void answer(struct read *read, const struct proto_outcome *outcome, uint6
         read_failed(read, -ENOMEM);
     } else if (index > replica->apply.index_released) {
         hold(read, index);
+    } else if (!may_answer(read)) {
+        park(read);
     } else {
         server_conn_reply(read->conn, buffer->data, buffer->bytes);
         read_destroy(read);
@@ -224,8 +245,7 @@ void read_attempt(struct read *read)
 {
     struct replica *replica = read->replica;
     if (!may_begin(replica)) {
-        replica->reads.counters.parked++;
-        list_enter(read, &replica->reads.parked);
+        park(read);
     } else if (read->waited && apply_is_partial(replica)) {
         read_block_again(read);
     } else if (read->request.op.code == PROTO_READDIR ||
@@ -251,6 +271,9 @@ int reads_start(struct replica *replica, struct server_conn *conn, const void *b
     read->wait.done = fetched;
     replica->reads.out++;
     replica->reads.counters.reads++;
+#ifdef TUTTI_PLANT_LEASE_BEFORE_READ
+    read->had_lease = gcs_may_read(replica->gcs);
+#endif
     server_conn_charge(conn, cost);
     TAILQ_INSERT_TAIL(server_conn_reads(conn), read, conn_link);
     read_attempt(read);
@@ -295,6 +318,12 @@ static bool held_ready(const struct replica *replica, const struct read *read)
 
 static void held_send(struct read *read)
 {
+    if (!may_answer(read)) {
+        free(read->reply);
+        read->reply = NULL;
+        park(read);
+        return;
+    }
     server_conn_reply(read->conn, read->reply, read->reply_bytes);
     read_destroy(read);
 }

@@ -22,11 +22,21 @@ struct replica_view_report {
     uint32_t member_count;
 };
 
+enum replica_store {
+    REPLICA_STORE_CURRENT,
+    REPLICA_STORE_NEW,      /* the current one, which must not be there yet */
+    REPLICA_STORE_INCOMING, /* next to the current one, empty; what was there is removed */
+};
+
 struct replica_config {
     struct loop *loop;
     struct net_transport *transport; /* borrowed */
     struct disk *disk;               /* borrowed: message log, identity, incarnation, group state */
-    int (*store_open)(void *user, bool create, struct store **ret_store, struct error *error);
+    int (*store_open)(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error);
+    /* The incoming store takes the current one's place, at once or not at all; both are closed.
+     * @keep_old: the old one is put aside, as evidence. */
+    int (*store_promote)(void *user, bool keep_old, struct error *error);
     void *store_user;
     const char *listen; /* address for members, clients and operators */
     uint8_t node;
@@ -139,11 +149,14 @@ void replica_destroy(struct replica *replica);
 /* Status as operators see it (a JSON object; the caller frees the text). NULL: no memory. */
 char *replica_status_json(struct replica *replica);
 
-/* For checkers: called for every message and epoch event when it has been applied. */
+/* For checkers: called for every message and epoch event when it has been applied. Set
+ * before the first view may come: at once after replica_create. */
 struct replica_trace {
     void (*applied)(void *user, uint64_t index, const struct gcs_message *message_or_null,
                     struct hash128 history, struct hash128 digest);
     void (*released)(void *user, uint64_t index);
+    void (*view)(void *user, const struct gcs_view *view, bool self); /* may be NULL */
+    void (*running)(void *user, bool running);                        /* may be NULL */
     void *user;
 };
 void replica_set_trace(struct replica *replica, const struct replica_trace *trace);

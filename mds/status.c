@@ -47,6 +47,7 @@ static const char *state_name(const struct replica *replica)
     switch (replica->phase) {
     case REPLICA_WAITING:
         return "waiting";
+    case REPLICA_AWAY:
     case REPLICA_SERVING:
         return serving_name(replica);
     case REPLICA_STOPPING:
