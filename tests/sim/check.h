@@ -61,7 +61,7 @@ struct checks {
     uint64_t ts_last;
     uint8_t rank_last;
     uint64_t answered_max; /* the highest index of an answered write */
-    uint64_t released_max; /* the highest index that any member released */
+    uint64_t released_max; /* the highest index that a member released and could answer */
     /* Whether somebody multicast this payload (integrity). @member: machine. */
     bool (*was_sent)(void *user, uint32_t member, const uint8_t *payload, uint32_t bytes);
     /* A new place of the order (for what lies above the order). */

@@ -37,11 +37,17 @@ static bool add_and_crash(struct faults *faults, uint32_t member)
     return true;
 }
 
+/* The last data member of a view can't leave. */
+static bool has_company(const struct cluster *cluster)
+{
+    return __builtin_popcount(checks_data_of(&cluster->checks, cluster->checks.view_newest)) > 1;
+}
+
 static bool leave(struct faults *faults, uint32_t member, bool back)
 {
     struct cluster *cluster = faults->cluster;
     struct seat *seat = &cluster->seats[member];
-    if (!cluster->members[member].up || !seat->belongs || seat->leaving ||
+    if (!cluster->members[member].up || !seat->belongs || seat->leaving || !has_company(cluster) ||
         (!back && data_seats(cluster) < 3) || !cluster->load_ops->leave(cluster, member, back))
         return false;
     world_note(&cluster->world, "%s is asked to leave%s", cluster->members[member].name,

@@ -64,12 +64,13 @@ struct order_node {
     struct work_queue *flusher;
     struct work flush;
     uint64_t allowed;
-    bool flush_wanted, flush_busy;
+    bool flush_asked, flush_wanted, flush_busy;
     int flush_code;
 
     /* order_past.c: a ring */
     struct past *past;
     uint64_t past_capacity, past_first, past_count;
+    struct hash128 past_before; /* the history right before the oldest place */
     struct fetch fetches[GCS_PEER_MAX];
     struct loop_timer fetch;
 };
@@ -87,6 +88,8 @@ int order_state_read(struct order_node *node, struct error *error) WARN_UNUSED;
 
 /* Take over what another member has flushed, durably. False: it is not to be had now. */
 bool order_state_take(struct order_node *node, const struct order_node *from);
+/* Somebody wants to take it over: flush soon. */
+void order_state_ask(struct order_node *node);
 
 /* What was delivered is applied some time later. */
 void order_state_queue(struct order_node *node, const struct gcs_message *message, uint64_t index);
@@ -98,8 +101,10 @@ void order_past_init(struct order_node *node);
 void order_past_finish(struct order_node *node);
 void order_past_clear(struct order_node *node);
 
-/* What was just applied. What is not flushed is kept in any case: a snapshot begins there. */
-void order_past_add(struct order_node *node, const struct gcs_message *message, uint64_t index);
+/* What was just applied; @before: the history before it. What is not flushed is kept in any case: a
+ * snapshot begins there. */
+void order_past_add(struct order_node *node, const struct gcs_message *message, uint64_t index,
+                    struct hash128 before);
 void order_past_fetch(struct order_node *node, uint8_t peer, const struct fetch *fetch);
 
 #endif

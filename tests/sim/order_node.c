@@ -92,8 +92,10 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     world_note(node->host->world, "%s %s view %llu:%s", node->host->name,
                self ? "is in" : "hears of", (unsigned long long)view->epoch, text);
     checks_view(&node->cluster->checks, node->member, view, self, rank);
-    if (self)
+    if (self) {
+        node->outside = false;
         seat_inside(node->cluster, node->member);
+    }
     order_load_view(node->cluster, node->member, view, self);
     note(node, TRAP_VIEW);
 }
@@ -101,6 +103,7 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
 static void on_released(void *user, uint64_t index)
 {
     struct order_node *node = user;
+    journal_released(node->journal, index);
     if (node->witness)
         return;
     checks_released(&node->cluster->checks, node->member, index);
@@ -417,9 +420,13 @@ static void node_close(struct order_node *node)
 static void take_snapshot(struct order_node *node)
 {
     const struct host *sponsor = &node->cluster->members[node->snapshot_from - 1];
-    const struct order_node *from = sponsor->up ? sponsor->program : NULL;
-    if (!from || prng_chance(&node->host->world->prng, 1, 10) || !order_state_take(node, from))
+    struct order_node *from = sponsor->up ? sponsor->program : NULL;
+    if (!from || prng_chance(&node->host->world->prng, 1, 10))
         return;
+    if (!order_state_take(node, from)) {
+        order_state_ask(from);
+        return;
+    }
     node->cluster->snapshots++;
     world_note(node->host->world, "%s has a snapshot of %s, at %llu", node->host->name,
                sponsor->name, (unsigned long long)from->flushed.state.index);

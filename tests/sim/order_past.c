@@ -11,6 +11,7 @@ static struct past *past_at(struct order_node *node, uint64_t place)
 
 static void past_drop(struct order_node *node)
 {
+    node->past_before = past_at(node, 0)->history;
     blob_unref(past_at(node, 0)->message.payload);
     node->past_first = (node->past_first + 1) % node->past_capacity;
     node->past_count--;
@@ -27,8 +28,11 @@ static void past_grow(struct order_node *node)
     node->past_first = 0;
 }
 
-void order_past_add(struct order_node *node, const struct gcs_message *message, uint64_t index)
+void order_past_add(struct order_node *node, const struct gcs_message *message, uint64_t index,
+                    struct hash128 before)
 {
+    if (node->past_count == 0)
+        node->past_before = before;
     while (node->past_count >= node->cluster->history_max &&
            past_at(node, 0)->index <= node->flushed.state.index)
         past_drop(node);
@@ -54,9 +58,9 @@ static bool history_at(struct order_node *node, uint64_t index, struct hash128 *
     *ret_history = index ? node->applied.history : (struct hash128){0};
     if (index == 0 || index == node->applied.state.index)
         return true;
-    if (index < oldest || index >= oldest + node->past_count)
+    if (index + 1 < oldest || index >= oldest + node->past_count)
         return false;
-    *ret_history = past_at(node, index - oldest)->history;
+    *ret_history = index < oldest ? node->past_before : past_at(node, index - oldest)->history;
     return true;
 }
 

@@ -208,7 +208,7 @@ void order_reach_released(struct order_reach *reach, uint32_t member, uint64_t i
     if (doubt->from && doubt->from <= index)
         broken_delivery(reach, member, doubt->from);
     while (reach->released < index && reach->released < reach->count &&
-           reach->cluster->checks.members[member].inside)
+           reach->cluster->checks.members[member].running)
         check_release(reach, member, ++reach->released);
 }
 

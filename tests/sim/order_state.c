@@ -100,7 +100,9 @@ static void flush_maybe(struct order_node *node)
 {
     if (node->flush_busy)
         return;
-    if (!node->flush_wanted && prng_chance(&node->host->world->prng, 1, 8)) {
+    bool due = node->flush_asked || prng_chance(&node->host->world->prng, 1, 8);
+    if (!node->flush_wanted && due) {
+        node->flush_asked = false;
         node->flushing = node->applied;
         node->flush_wanted = true;
     }
@@ -117,6 +119,7 @@ static void apply_one(struct order_node *node, const struct delivered *delivered
 {
     const struct gcs_message *m = &delivered->message;
     struct applied *applied = &node->applied;
+    struct hash128 before = applied->history;
     uint64_t head[4] = {m->epoch, m->origin, m->seq, m->ts};
     applied->history =
         hash128_chain(applied->history, head, sizeof head, m->payload ? m->payload->data : NULL,
@@ -131,7 +134,7 @@ static void apply_one(struct order_node *node, const struct delivered *delivered
     if (!node->witness)
         checks_applied(&node->cluster->checks, node->member, delivered->index,
                        m->payload ? m : NULL, applied->history, (struct hash128){0});
-    order_past_add(node, m, delivered->index);
+    order_past_add(node, m, delivered->index, before);
     gcs_applied(node->gcs, delivered->index);
     if (delivered->index % GCS_CHECK_EVERY == 0)
         gcs_check(node->gcs, delivered->index, applied->state.history);
@@ -151,6 +154,13 @@ static void apply_some(struct loop_timer *timer)
     flush_maybe(node);
     if (!STAILQ_EMPTY(&node->queue))
         loop_timer_start(&node->apply, world_skewed(node->host->world, 0, SIM_MS(4)));
+}
+
+void order_state_ask(struct order_node *node)
+{
+    node->flush_asked = true;
+    if (!node->ended)
+        loop_timer_start(&node->apply, SIM_MS(1));
 }
 
 void order_state_queue(struct order_node *node, const struct gcs_message *message, uint64_t index)
