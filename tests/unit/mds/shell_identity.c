@@ -132,9 +132,11 @@ static void kept_drop(void)
     kept = (struct kept){0};
 }
 
-static int open_kept(void *user, bool create, struct store **ret_store, struct error *error)
+static int open_kept(void *user, enum replica_store which, struct store **ret_store,
+                     struct error *error)
 {
     static struct store_ops ops;
+    bool create = which == REPLICA_STORE_NEW;
     if (create == kept.made)
         return error_set(error, create ? -EEXIST : -ENOENT, "store");
     if (create) {

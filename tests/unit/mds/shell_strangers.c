@@ -37,8 +37,10 @@ static void keep(struct store *store)
 {
 }
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+static int open_store(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error)
 {
+    bool create = which == REPLICA_STORE_NEW;
     if (create != !kept)
         return error_set(error, -EINVAL, "store");
     if (create) {
