@@ -230,7 +230,8 @@ static void tell_candidate(struct gcs_core *core)
         .type = GCS_FRAME_LEVEL, .epoch = core->epoch, .ballot = attempt->ballot};
     memcpy(frame.target, attempt->proposal.cut, sizeof frame.target);
     action_send_peers(core, (uint16_t)(1u << attempt->candidate), &frame, NULL);
-    push_begin(core, attempt->candidate, attempt->ballot, delivered, attempt->proposal.cut);
+    if (!core->peers[attempt->candidate].member.witness)
+        push_begin(core, attempt->candidate, attempt->ballot, delivered, attempt->proposal.cut);
     attempt->candidate_told = true;
 }
 

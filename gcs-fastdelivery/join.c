@@ -48,9 +48,20 @@ static bool may_sponsor(const struct peer *peer)
            !peer->member.witness;
 }
 
+/* The view that was to take it in does not come, and nobody counts on what it stored: what it was
+ * pushed may be void. Who has said STORED waits for the decision. */
+static void give_up_levelling(struct gcs_core *core)
+{
+    if (core->stage == STAGE_LEVELLING && core->on_disk.standing != STANDING_CANDIDATE &&
+        core->now - core->wedged_ns > 2 * attempt_timeout(core))
+        action_out(core, GCS_OUT_EXCLUDED, "the view that was to take it in did not come");
+}
+
 /* Another sponsor where there is none, or where the last one gives nothing. */
 void join_tick(struct gcs_core *core)
 {
+    if (is_outside(core))
+        give_up_levelling(core);
     if (core->stage != STAGE_LEARNING ||
         (core->sponsor != NONE && core->now - core->sponsor_ns < sponsor_patience_ns))
         return;
