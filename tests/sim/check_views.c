@@ -78,7 +78,7 @@ void checks_view(struct checks *checks, uint32_t member, const struct gcs_view *
     struct check_view told = view_told(view);
     struct check_view *known = view_at(checks, view->epoch);
     const char *wrong = what_is_wrong(checks, member, &told, self, rank);
-    if (view->epoch < m->epoch)
+    if (self && view->epoch < m->epoch)
         wrong = "after a later one";
     else if (!known->known)
         *known = told;
@@ -87,13 +87,15 @@ void checks_view(struct checks *checks, uint32_t member, const struct gcs_view *
     if (wrong)
         world_violation(checks->world, "one primary: member %u has a view of epoch %llu, %s",
                         member, (unsigned long long)view->epoch, wrong);
-    m->epoch = view->epoch;
-    m->inside = self;
-    m->running = false;
-    if (self && view->epoch > m->installed)
-        m->installed = view->epoch;
     if (view->epoch > checks->view_newest)
         checks->view_newest = view->epoch;
+    if (!self)
+        return;
+    m->epoch = view->epoch;
+    m->inside = true;
+    m->running = false;
+    if (view->epoch > m->installed)
+        m->installed = view->epoch;
 }
 
 void check_synchrony(struct checks *checks, uint32_t member, uint64_t index,

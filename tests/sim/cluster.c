@@ -137,6 +137,16 @@ static void cluster_finish(struct cluster *cluster)
     world_finish(&cluster->world);
 }
 
+static void describe(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->member_count; i++) {
+        char text[256] = "is off";
+        if (cluster->members[i].up)
+            cluster->load_ops->describe(cluster, i, text);
+        world_note(&cluster->world, "%s: %s", cluster->members[i].name, text);
+    }
+}
+
 /* Founding is the first; then at least two changes. */
 enum { EPOCHS_MIN = 3 };
 
@@ -145,6 +155,7 @@ static bool sized(struct cluster *cluster)
     bool possible = cluster->faults.set && cluster->world.steps < cluster->options.steps * 8;
     uint64_t faults_min = possible ? 3 : 0, epochs_min = possible ? EPOCHS_MIN : 0;
     if (cluster->world.steps > cluster->options.steps * STEPS_PER_LOAD_MAX) {
+        describe(cluster);
         world_violation(&cluster->world, "validity: no work gets done in %llu steps",
                         (unsigned long long)cluster->world.steps);
         return true;
@@ -163,6 +174,8 @@ static void drain(struct cluster *cluster)
     faults_heal(&cluster->faults);
     uint64_t limit = cluster->world.steps + STEPS_TO_DRAIN;
     while (!cluster->world.stopped && !check_validity(cluster, detail)) {
+        if (cluster->world.steps >= limit)
+            describe(cluster);
         if (cluster->world.steps >= limit)
             world_violation(&cluster->world, "validity: %d steps after the last fault: %s",
                             STEPS_TO_DRAIN, detail);

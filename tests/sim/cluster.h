@@ -64,6 +64,8 @@ struct load_ops {
     void (*final)(struct cluster *cluster);                     /* last checks, all members level */
     void (*count)(struct cluster *cluster, struct sim_result *result);
     void (*finish)(struct cluster *cluster);
+    /* What a machine that is up does or waits for, for the trace. */
+    void (*describe)(struct cluster *cluster, uint32_t member, char text[256]);
     /* Faults of clients: true if it fired. */
     bool (*client_fault)(struct cluster *cluster, enum fault_kind kind);
     /* Prepare the empty disk of a machine that an operator adds. */

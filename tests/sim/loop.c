@@ -269,7 +269,9 @@ void process_init(struct process *process, struct world *world, const char *name
 
 void process_pause(struct process *process, uint64_t duration_ns)
 {
-    process->paused_until_ns = process->world->now_ns + duration_ns;
+    uint64_t until_ns = process->world->now_ns + duration_ns;
+    if (until_ns > process->paused_until_ns)
+        process->paused_until_ns = until_ns;
 }
 
 void process_resume(struct process *process)
