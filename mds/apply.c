@@ -286,7 +286,7 @@ static struct hash128 history_next(struct hash128 before, const struct gcs_messa
                          payload ? payload->bytes : 0);
 }
 
-static_assert(RECORD_RANKS == GCS_MEMBER_MAX, "a record counts the messages of each rank");
+static_assert((int)RECORD_RANKS == (int)GCS_MEMBER_MAX, "a record counts the messages of each rank");
 
 static int state_put(struct replica *replica, const struct ordered *ordered)
 {
@@ -524,4 +524,5 @@ void apply_finish(struct replica *replica)
     pending_destroy(apply->pending);
     session_index_destroy(apply->sessions);
     txn_finish(&apply->txn);
+    apply->task.run = NULL; /* closed: a second time finds nothing */
 }
