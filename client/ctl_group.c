@@ -283,8 +283,10 @@ const char *ctl_node_state(const struct ctl_node *node, char to[32])
 
 int ctl_node_percent(const struct ctl_group *group, const struct ctl_node *node)
 {
+    char state[32];
     json_t *transfer = json_object_get(node->status, "transfer");
-    if (node->member || !node->status)
+    ctl_text(node->status, "state", state, sizeof state);
+    if (node->member || (strcmp(state, "joining") != 0 && strcmp(state, "transferring") != 0))
         return -1;
     if (truth_of(transfer, "receiving"))
         return (int)number_of(transfer, "percent");

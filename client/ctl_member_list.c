@@ -29,9 +29,9 @@ static const char *serving_of(const struct ctl_node *node)
 {
     if (!node->status)
         return "-";
-    if (json_is_true(json_object_get(node->status, "draining")))
-        return "draining";
-    return json_is_true(json_object_get(node->status, "running")) && !node->witness ? "yes" : "no";
+    if (!json_is_true(json_object_get(node->status, "running")) || node->witness)
+        return "no";
+    return json_is_true(json_object_get(node->status, "draining")) ? "draining" : "yes";
 }
 
 static void number_cell(char *cell, int64_t value, const char *unit)
