@@ -96,9 +96,11 @@ static void promise(struct gcs_core *core)
                               .epoch = core->epoch,
                               .ballot = acceptor->promise,
                               .flags = (fresh ? GCS_FLAG_FRESH : 0) |
-                                       (acceptor->hears_candidate ? GCS_FLAG_HEARS : 0),
+                                       (acceptor->hears_candidate ? GCS_FLAG_HEARS : 0) |
+                                       (core->crippled ? GCS_FLAG_LOST : 0),
                               .hears = suspect_hears(core),
                               .slow = core->slow,
+                              .index = core->delivered + core->replay.count - core->replay.next,
                               .limits = core->config.limits,
                               .accepted = core->on_disk.accepted,
                               .proposal = core->on_disk.proposal};

@@ -184,6 +184,9 @@ void attempt_promise(struct gcs_core *core, uint8_t from, const struct gcs_frame
         attempt->fresh |= bit(from);
     if (frame->flags & GCS_FLAG_HEARS)
         attempt->hears_candidate |= bit(from);
+    if (frame->flags & GCS_FLAG_LOST)
+        attempt->crippled |= bit(from);
+    attempt->index[from] = frame->index;
     if (!same_limits(&frame->limits, &core->config.limits))
         attempt->mismatched |= bit(from);
     for (uint8_t k = 0; k < core->n; k++)

@@ -56,7 +56,7 @@ static uint8_t best_clique(const struct attempt *attempt, uint8_t of)
 
 static uint8_t unwanted(const struct gcs_core *core)
 {
-    uint8_t set = core->lost | core->attempt.mismatched;
+    uint8_t set = core->lost | core->attempt.mismatched | core->attempt.crippled;
     for (uint8_t k = 0; k < core->n; k++)
         if (core->standings[k].leaving || core->standings[k].to_remove)
             set |= bit(k);
@@ -120,11 +120,25 @@ static void begin_levelling(struct gcs_core *core)
     }
 }
 
+/* Every data member has lost something (durability = memory, power cuts): the one that has most is
+ * the group, the others join it. What only they had is lost. */
+static uint8_t longest(const struct gcs_core *core)
+{
+    const struct attempt *attempt = &core->attempt;
+    uint8_t best = NONE;
+    if ((attempt->crippled & core->data) != core->data)
+        return 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(core->data, j) && (best == NONE || attempt->index[j] > attempt->index[best]))
+            best = j;
+    return best == NONE ? 0 : bit(best);
+}
+
 /* False: nothing can be proposed now. */
 bool choose_next(struct gcs_core *core)
 {
     struct attempt *attempt = &core->attempt;
-    uint8_t wanted = attempt->promised & (uint8_t)~unwanted(core);
+    uint8_t wanted = (attempt->promised & (uint8_t)~unwanted(core)) | longest(core);
     uint8_t quick = wanted & (uint8_t)~attempt->slow;
     attempt->next = best_clique(attempt, quick & core->data ? quick : wanted);
     if (!(attempt->next & core->data) || (core->epoch == 0 && attempt->next != all_members(core)))

@@ -120,6 +120,7 @@ struct durable {
     gcs_ballot promised;
     gcs_ballot accepted; /* 0: none */
     struct gcs_proposal proposal;
+    uint64_t event_index;                /* of the view's event; 0: not known */
     uint64_t cut[MEMBERS];               /* the cut that ended the epoch before */
     uint64_t floor[MEMBERS];             /* all members have stored up to here in the epoch */
     uint64_t incarnation_count[MEMBERS]; /* the highest known of each rank */
@@ -149,6 +150,8 @@ struct attempt {
     uint64_t since_ns, asked_ns;
     uint8_t agreed, refused, promised, fresh, hears_candidate, accepted; /* sets of ranks */
     uint8_t mismatched;                                                  /* configured otherwise */
+    uint8_t crippled;        /* have lost messages that they had stored */
+    uint64_t index[MEMBERS]; /* how far each has delivered, or would */
     uint8_t hears[MEMBERS], slow;
     uint64_t received[MEMBERS][MEMBERS];
     uint8_t next;      /* ranks that are in the next view */
@@ -178,6 +181,7 @@ struct gcs_core {
     uint8_t data;                /* ranks that are not witnesses */
     uint64_t capacity, order_capacity, journal_capacity; /* powers of two */
     bool ended, more;
+    bool crippled; /* a power cut took messages of ended epochs (durability = memory) */
     uint64_t now, started_ns, ticked_ns, turned_ns;
     uint64_t random;
 
@@ -350,6 +354,7 @@ void order_pump(struct gcs_core *core);
 void order_applied(struct gcs_core *core, uint64_t index);
 void order_deliver(struct gcs_core *core, uint8_t origin);
 bool order_may_deliver(struct gcs_core *core);
+bool order_replayed(const struct gcs_core *core);
 
 /* flow.c */
 bool flow_has_room(const struct gcs_core *core, uint32_t bytes);

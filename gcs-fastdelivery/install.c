@@ -28,7 +28,7 @@ void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_pro
         return;
     attempt_end(core, false);
     if (view_rank(&proposal->view, &core->config.self) == NONE) {
-        bool back = view_has_absent(&proposal->view, &core->config.self);
+        bool back = is_outside(core) || view_has_absent(&proposal->view, &core->config.self);
         action_out(core, back ? GCS_OUT_EXCLUDED : GCS_OUT_REMOVED,
                    back ? "the others went on without it" : "it was removed from the group");
         return;
@@ -58,7 +58,8 @@ void install_repeat(struct gcs_core *core, uint8_t peer)
         action_send_peers(core, (uint16_t)(1u << peer), &frame, NULL);
         return;
     }
-    bool back = listed || view_has_absent(&core->view, &p->member);
+    bool back =
+        listed || view_has_absent(&core->view, &p->member) || p->resume_flags & GCS_FLAG_CANDIDATE;
     struct gcs_frame frame = {
         .type = GCS_FRAME_OUT, .epoch = core->epoch, .flags = back ? 0 : GCS_FLAG_REMOVED};
     action_send_peers(core, (uint16_t)(1u << peer), &frame, NULL);
@@ -85,7 +86,7 @@ static bool cut_delivered(const struct gcs_core *core)
     for (uint8_t k = 0; k < core->n && !core->config.self.witness; k++)
         if (core->rings[k].delivered < core->cut[k])
             return false;
-    return core->replay.next == core->replay.count && core->replay.epoch == core->epoch;
+    return order_replayed(core);
 }
 
 /* All counters of messages begin anew; indices go on. */
@@ -155,17 +156,28 @@ static void begin(struct gcs_core *core)
     link_new_view(core);
 }
 
+/* Of the next view's event: behind all of the cut. */
+static uint64_t event_index(const struct gcs_core *core)
+{
+    uint64_t index = core->delivered + 1;
+    for (uint8_t k = 0; k < core->n && !core->config.self.witness; k++)
+        index += core->cut[k] - core->rings[k].delivered;
+    return index;
+}
+
 void install_pump(struct gcs_core *core)
 {
     if (core->stage != STAGE_INSTALLING)
         return;
     struct durable *wanted = &core->wanted;
-    if (wanted->view.epoch == core->epoch || wanted->standing != STANDING_MEMBER) {
+    if (order_replayed(core) &&
+        (wanted->view.epoch == core->epoch || wanted->standing != STANDING_MEMBER)) {
         memcpy(&wanted->view, &core->next.view, sizeof wanted->view);
         memcpy(wanted->cut, core->next.cut, sizeof wanted->cut);
         memset(&wanted->proposal, 0, sizeof wanted->proposal);
         memset(wanted->floor, 0, sizeof wanted->floor);
         wanted->standing = STANDING_MEMBER;
+        wanted->event_index = event_index(core);
         wanted->promised = wanted->accepted = 0;
         for (uint8_t k = 0; k < MEMBERS; k++)
             wanted->incarnation_count[k] = wanted->view.members[k].incarnation.count;

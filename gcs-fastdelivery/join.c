@@ -156,7 +156,7 @@ static void begin_epoch(struct gcs_core *core)
     install_reset_epoch(core);
     struct gcs_action *action = action_add(core, GCS_ACTION_EPOCH);
     action->epoch = core->epoch;
-    action->index = ++core->delivered;
+    action->index = core->event_index = ++core->delivered;
     core->learn_base = core->delivered;
 }
 

@@ -128,7 +128,8 @@ static void replay_pump(struct gcs_core *core)
     release_to(core, core->delivered);
 }
 
-static bool replayed(const struct gcs_core *core)
+/* All of the epochs that ended before this start is delivered. */
+bool order_replayed(const struct gcs_core *core)
 {
     return core->replay.next == core->replay.count && core->replay.epoch == core->epoch;
 }
@@ -145,25 +146,11 @@ static void deliver_ordered(struct gcs_core *core)
     }
 }
 
-/* The state machine may hold durably what the log has lost (durability = memory, a power cut): it
- * comes again by levelling, and is not delivered a second time. */
-static bool skip_applied(struct gcs_core *core, uint8_t origin)
-{
-    const struct gcs_position *applied = &core->config.applied.position;
-    struct ring *ring = &core->rings[origin];
-    uint64_t ts = slot_of(core, origin, ring->delivered + 1)->ts;
-    if (applied->epoch != core->epoch || before(applied->ts, applied->rank, ts, origin))
-        return false;
-    ring->delivered++;
-    return true;
-}
-
 static void deliver_cut(struct gcs_core *core)
 {
     int k;
     while (order_may_deliver(core) && (k = head(core, core->cut)) >= 0)
-        if (!skip_applied(core, (uint8_t)k))
-            order_deliver(core, (uint8_t)k);
+        order_deliver(core, (uint8_t)k);
 }
 
 static bool received_by_all(const struct gcs_core *core, const struct entry *entry)
@@ -206,7 +193,7 @@ void order_pump(struct gcs_core *core)
 {
     if (core->stage == STAGE_RECOVERING)
         return;
-    if (!replayed(core) && core->stage != STAGE_LEARNING) {
+    if (!order_replayed(core) && core->stage != STAGE_LEARNING) {
         replay_pump(core);
         return;
     }

@@ -135,6 +135,7 @@ static bool candidacy_on_disk(struct gcs_core *core)
         return true;
     core->wanted.standing = STANDING_CANDIDATE;
     memcpy(&core->wanted.view, &core->view, sizeof core->wanted.view);
+    core->wanted.event_index = core->event_index;
     return core->on_disk.standing == STANDING_CANDIDATE && core->on_disk.view.epoch == core->epoch;
 }
 

@@ -133,6 +133,15 @@ static void recover_origin(struct gcs_core *core, uint8_t k)
     core->logged[k] = stored(core)[k] = received(core)[k];
 }
 
+/* Whether store and log lead to the index that the view's event had. */
+static bool is_whole(const struct gcs_core *core)
+{
+    const struct gcs_applied *applied = &core->config.applied;
+    uint64_t epochs = core->epoch - applied->position.epoch;
+    return core->on_disk.event_index == 0 || epochs == 0 || core->config.self.witness ||
+           applied->index + core->replay.count + epochs == core->on_disk.event_index;
+}
+
 void recover_finish(struct gcs_core *core)
 {
     MUST(core->stage == STAGE_RECOVERING);
@@ -140,6 +149,7 @@ void recover_finish(struct gcs_core *core)
     core->replay.epoch = core->config.applied.position.epoch;
     for (uint8_t k = 0; k < core->n; k++)
         recover_origin(core, k);
+    core->crippled = !is_whole(core);
     core->stage = STAGE_WEDGED;
     action_add(core, GCS_ACTION_VIEW);
     action_add(core, GCS_ACTION_RUNNING)->flag = false;

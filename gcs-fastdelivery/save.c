@@ -35,6 +35,7 @@ static void encode(struct gcs_core *core)
     writer_u64(&w, d->accepted);
     gcs_view_encode(&d->proposal.view, &w);
     put_vector(&w, d->proposal.cut);
+    writer_u64(&w, d->event_index);
     put_vector(&w, d->cut);
     put_vector(&w, d->floor);
     put_vector(&w, d->incarnation_count);
@@ -55,6 +56,7 @@ static int decode(const void *state, size_t bytes, struct durable *ret)
     d->accepted = reader_u64(&r);
     gcs_view_decode(&r, &d->proposal.view);
     get_vector(&r, d->proposal.cut);
+    d->event_index = reader_u64(&r);
     get_vector(&r, d->cut);
     get_vector(&r, d->floor);
     get_vector(&r, d->incarnation_count);
