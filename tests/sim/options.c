@@ -16,6 +16,8 @@ static const char help[] =
     "  --seeds A..B       run a campaign and print its distribution\n"
     "  --file FILE        run the seeds of a file: one line of options each, # for comments\n"
     "  --jobs N           processes of a campaign (1)\n"
+    "  --seconds N        begin no seed after so long\n"
+    "  --keep FILE        add the arguments of seeds that break an invariant to a file\n"
     "  --steps N          least number of steps of a seed (20000)\n"
     "  --operations N     least number of operations of a seed (300)\n"
     "  --replicas N       that found the cluster, 1 to 7 (drawn from the seed)\n"
@@ -40,6 +42,8 @@ enum {
     OPT_SEEDS,
     OPT_FILE,
     OPT_JOBS,
+    OPT_SECONDS,
+    OPT_KEEP,
     OPT_STEPS,
     OPT_OPERATIONS,
     OPT_REPLICAS,
@@ -58,6 +62,8 @@ static const struct option longs[] = {
     {"seeds", required_argument, NULL, OPT_SEEDS},
     {"file", required_argument, NULL, OPT_FILE},
     {"jobs", required_argument, NULL, OPT_JOBS},
+    {"seconds", required_argument, NULL, OPT_SECONDS},
+    {"keep", required_argument, NULL, OPT_KEEP},
     {"steps", required_argument, NULL, OPT_STEPS},
     {"operations", required_argument, NULL, OPT_OPERATIONS},
     {"replicas", required_argument, NULL, OPT_REPLICAS},
@@ -131,6 +137,11 @@ static bool parse_one(int code, const char *value, struct campaign_options *opti
         return true;
     case OPT_JOBS:
         return parse_u32(value, 1, 64, &options->jobs);
+    case OPT_SECONDS:
+        return parse_u64(value, 1, UINT32_MAX, &options->seconds);
+    case OPT_KEEP:
+        options->keep = value;
+        return true;
     case OPT_STEPS:
         return parse_u64(value, 1, UINT32_MAX, &sim->steps);
     case OPT_OPERATIONS:

@@ -284,11 +284,12 @@ static void load_describe(struct cluster *cluster, uint32_t member, char text[25
 {
     struct gcs_status s;
     order_node_status(cluster->members[member].program, &s);
-    snprintf(text, 256,
-             "epoch %llu%s%s, delivered %llu, released %llu, rank %u of %u, feeds %u at %llu, %s",
-             (unsigned long long)s.epoch, s.running ? " runs" : "", s.outside ? " outside" : "",
-             (unsigned long long)s.index_delivered, (unsigned long long)s.index_released, s.rank,
-             s.member_count, s.joining, (unsigned long long)s.joining_index, s.waiting_for);
+    snprintf(
+        text, 256,
+        "epoch %llu%s%s, delivered %llu, released %llu, rank %u of %u, feeds %u at %llu, %.90s",
+        (unsigned long long)s.epoch, s.running ? " runs" : "", s.outside ? " outside" : "",
+        (unsigned long long)s.index_delivered, (unsigned long long)s.index_released, s.rank,
+        s.member_count, s.joining, (unsigned long long)s.joining_index, s.waiting_for);
     for (uint32_t k = 0; k < s.member_count && strlen(text) < 200; k++)
         snprintf(text + strlen(text), 256 - strlen(text), "; %u:%s%s %llu/%llu", s.members[k].node,
                  s.members[k].connected ? "c" : "", s.members[k].suspected ? "s" : "",
