@@ -459,8 +459,12 @@ const char *gcs_core_waits_for(const struct gcs_core *core, uint8_t *ret_ranks)
     *ret_ranks = 0;
     if (core->ended)
         return "this member has ended";
-    if (core->stage == STAGE_RUNNING)
+    if (core->stage == STAGE_RUNNING && view_decides(core, there))
         return NULL;
+    if (core->stage == STAGE_RUNNING) {
+        *ret_ranks = missing;
+        return "too few of the view's members are there";
+    }
     if (core->stage == STAGE_LEARNING)
         return core->sponsor == NONE ? "outside: looks for a member that runs"
                                      : "outside: takes in what it missed";

@@ -115,7 +115,7 @@ json_t *admin_force(struct replica *replica, json_t *request)
     if (!replica->gcs || replica_standing(replica) != REPLICA_MEMBER)
         return admin_refusal("this replica is not a member of the last view: what it has is older "
                              "than what the group answered; recover from a member");
-    if (replica->running)
+    if (order_goes_on(replica))
         return admin_refusal("the group runs: there is nothing to recover");
     if (!is_what_was_shown(replica, request))
         return admin_refusal("epoch or index are not what was shown: something came back "

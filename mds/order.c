@@ -132,6 +132,15 @@ static void on_running(void *user, bool running, const char *waiting_for)
     reads_running(replica);
 }
 
+bool order_goes_on(const struct replica *replica)
+{
+    struct gcs_status status;
+    if (!replica->running || !replica->gcs)
+        return false;
+    gcs_status(replica->gcs, &status);
+    return status.running && !status.waiting_for[0];
+}
+
 static void on_readable(void *user)
 {
     struct replica *replica = user;

@@ -291,7 +291,7 @@ int replica_force(struct replica *replica, uint64_t lineage_random, uint64_t *re
                   struct error *error)
 {
     struct identity *identity = &replica->identity;
-    if (replica->running)
+    if (order_goes_on(replica))
         return error_set(error, -EBUSY, "its epoch runs");
     if (replica->config.witness || !replica->gcs || !replica->in_view)
         return error_set(error, -EINVAL,

@@ -280,6 +280,8 @@ void replica_close(struct replica *replica);
 
 /* The group, from the state on disk (or outside). After store, journal and cache. */
 int order_open(struct replica *replica, bool outside, struct error *error) WARN_UNUSED;
+/* An epoch runs, and so many of its members are there that something can happen in it. */
+bool order_goes_on(const struct replica *replica);
 /* Tell the supervisor who is there. */
 void order_report_view(const struct replica *replica);
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t hello_deadline_ns = 5000000000, sweep_ns = 1000000000;
+static const uint64_t hello_deadline_ns = 5000000000, sweep_ns = 250000000;
 static const uint64_t frame_timeout_ns = 10000000000;
 
 void server_conn_set_role(struct server_conn *c, enum conn_role role)
@@ -337,6 +337,17 @@ static const struct net_handlers *on_accepted(void *user, struct net_conn *conn,
     return &handlers;
 }
 
+/* A member that is cut off from the others still has its epoch, and nothing goes on in it. */
+static void watch_order(struct replica *replica)
+{
+    if (!replica->running)
+        return;
+    if (order_goes_on(replica))
+        replica->unserved_since_ns = 0;
+    else if (!replica->unserved_since_ns)
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
+}
+
 static void on_sweep(struct loop_timer *timer)
 {
     struct server *server = CONTAINER_OF(timer, struct server, sweep);
@@ -347,6 +358,7 @@ static void on_sweep(struct loop_timer *timer)
             server->malformed++;
             server_conn_close(c);
         }
+    watch_order(server->replica);
     if (server_gave_up(server))
         server_close_clients(server);
     else if (server->replica->draining)

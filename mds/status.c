@@ -39,7 +39,7 @@ static const char *serving_name(const struct replica *replica)
     case REPLICA_MEMBER:
         break;
     }
-    return replica->running ? "running" : "levelling";
+    return order_goes_on(replica) ? "running" : "levelling";
 }
 
 static const char *state_name(const struct replica *replica)
@@ -224,7 +224,7 @@ char *replica_status_json(struct replica *replica)
     put(object, "state", json_string(state_name(replica)));
     put(object, "witness", json_boolean(replica->config.witness));
     put(object, "draining", json_boolean(replica_is_draining(replica)));
-    put(object, "running", json_boolean(replica->running));
+    put(object, "running", json_boolean(order_goes_on(replica)));
     put(object, "uptime_s",
         number((loop_now_ns(replica->loop) - replica->started_ns) / 1000000000));
     put_net(object, replica);
