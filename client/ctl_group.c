@@ -1,5 +1,6 @@
 /* The group, asked in two rounds: the addresses that were given, then everybody whom the best of
- * their answers names. The best answer is of a group that runs, then of the newest epoch. */
+ * their answers names. The best answer is of the newest lineage, then of a group that runs, then of
+ * the newest epoch. */
 #include "client/ctl_group.h"
 #include "client/ctl_admin.h"
 
@@ -62,7 +63,8 @@ static void take_members(struct ctl_group *group, const json_t *status)
 static void take_view(struct ctl_group *group, const json_t *status)
 {
     json_t *absent = json_object_get(status, "absent");
-    *group = (struct ctl_group){.epoch = number_of(status, "epoch"),
+    *group = (struct ctl_group){.generation = number_of(status, "generation"),
+                                .epoch = number_of(status, "epoch"),
                                 .delivered = number_of(status, "delivered"),
                                 .running = truth_of(status, "running"),
                                 .asked = (uint8_t)number_of(status, "node")};
@@ -86,6 +88,8 @@ struct answers {
 
 static bool is_better(const json_t *a, const json_t *b)
 {
+    if (number_of(a, "generation") != number_of(b, "generation"))
+        return number_of(a, "generation") > number_of(b, "generation");
     if (truth_of(a, "running") != truth_of(b, "running"))
         return truth_of(a, "running");
     return number_of(a, "epoch") > number_of(b, "epoch");
@@ -149,6 +153,7 @@ static void keep_statuses(struct ctl_group *group, const struct answers *answers
         if (!node || node->status)
             continue;
         node->status = json_incref(reply);
+        node->fenced = number_of(reply, "generation") != group->generation;
         if (!node->address[0])
             snprintf(node->address, sizeof node->address, "%s", answers->exchanges[i].address);
     }
@@ -253,9 +258,9 @@ enum ctl_exit ctl_group_must_run(const struct ctl_group *group)
     if (group->running)
         return CTL_OK;
     fprintf(stderr,
-            "tuttictl: the group does not run (it waits for %s), so its membership can't be "
-            "changed; bring a majority back, or see 'tuttictl recover --help' if it is lost\n",
-            group->waiting_for[0] ? group->waiting_for : "a majority");
+            "tuttictl: the group does not run, so its membership can't be changed: %s; bring a "
+            "majority back, or see 'tuttictl recover --help' if it is lost\n",
+            group->waiting_for[0] ? group->waiting_for : "it waits");
     return CTL_FAILED;
 }
 
@@ -274,6 +279,8 @@ const struct ctl_node *ctl_group_runner(const struct ctl_group *group, uint8_t b
 const char *ctl_node_state(const struct ctl_node *node, char to[32])
 {
     ctl_text(node->status, "state", to, 32);
+    if (node->fenced)
+        return "fenced";
     if (node->member)
         return node->witness ? "witness" : "member";
     if (node->absent && strcmp(to, "joining") != 0 && strcmp(to, "transferring") != 0)

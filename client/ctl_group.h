@@ -16,20 +16,21 @@ struct ctl_node {
     int rank;       /* of a member */
     bool connected; /* as the replica that was believed sees it */
     uint64_t applied;
+    bool fenced;    /* of an older lineage: forced recovery left it behind */
     json_t *status; /* what it says itself; NULL: it was not to be reached */
 };
 
 struct ctl_group {
     char name[64], cluster[40], waiting_for[256];
-    uint64_t epoch, delivered;
+    uint64_t generation, epoch, delivered;
     bool running;
     uint8_t asked;                        /* the node whose view this is */
     struct ctl_node nodes[CTL_NODES_MAX]; /* sorted by node */
     uint32_t count;
 };
 
-/* Ask the addresses and then everybody whom they name; believe the one with the newest view that
- * runs. Prints why it can't be had. Always ctl_group_finish. Blocks. */
+/* Ask the addresses and then everybody whom they name; believe the one of the newest lineage that
+ * runs, with the newest view. Prints why it can't be had. Always ctl_group_finish. Blocks. */
 enum ctl_exit ctl_group_find(const char *const *addresses, uint32_t count, uint64_t timeout_ns,
                              struct ctl_group *ret_group);
 void ctl_group_finish(struct ctl_group *group);
@@ -43,7 +44,8 @@ enum ctl_exit ctl_group_must_run(const struct ctl_group *group);
 /* A member that runs, other than `but` (0: any); NULL: none. */
 const struct ctl_node *ctl_group_runner(const struct ctl_group *group, uint8_t but);
 
-/* "member", "witness", "absent", or what the node says of itself ("joining", ...). `to`: 32. */
+/* "member", "witness", "absent", "fenced", or what the node says of itself ("joining", ...).
+ * `to`: 32. */
 const char *ctl_node_state(const struct ctl_node *node, char to[32]);
 
 /* Percent of what a joiner needs; -1: it does not join. */

@@ -82,8 +82,16 @@ static enum ctl_exit check_state(struct addition *a)
     ctl_text(a->probe, "name", name, sizeof name);
     ctl_text(a->probe, "cluster", cluster, sizeof cluster);
     a->formatted = strcmp(cluster, a->group.cluster) == 0;
-    if (a->formatted)
+    if (a->formatted && json_integer_value(json_object_get(a->probe, "generation")) ==
+                            (json_int_t)a->group.generation)
         return CTL_OK;
+    if (a->formatted) {
+        fprintf(stderr,
+                "tuttictl: %s is of an older lineage: the cluster was recovered by force without "
+                "it; stop it, empty its data directory and start it with --init\n",
+                address);
+        return CTL_FAILED;
+    }
     fprintf(stderr,
             "tuttictl: %s belongs to cluster '%s' (%s) already; give it an empty data directory "
             "and start it with --init\n",

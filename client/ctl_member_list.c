@@ -128,7 +128,7 @@ enum ctl_exit ctl_member_list(const struct ctl_command *command)
         print_table(&group);
     fflush(stdout);
     if (result == CTL_OK && group.waiting_for[0])
-        fprintf(stderr, "tuttictl: the group waits for %s\n", group.waiting_for);
+        fprintf(stderr, "tuttictl: the group waits: %s\n", group.waiting_for);
     ctl_group_finish(&group);
     return result;
 }

@@ -60,7 +60,7 @@ static void show(const struct ctl_group *group, const char *address, const json_
            time_text(number(status, "epoch_time"), epoch));
     printf("the others of the last view that it knows:\n");
     show_nodes(group, (uint8_t)number(status, "node"));
-    printf("waiting for: %s\n", group->waiting_for[0] ? group->waiting_for : "nobody");
+    printf("why it waits: %s\n", group->waiting_for[0] ? group->waiting_for : "it does not say");
     printf("what may be lost: operations that were answered and that this replica has not got. "
            "With\n  durability = disk an answered operation is stored by a majority, and need not "
            "be here;\n  where later views were agreed without this replica, all of theirs.\n");

@@ -212,14 +212,19 @@ static void put_net(json_t *object, const struct replica *replica)
 
 char *replica_status_json(struct replica *replica)
 {
-    char cluster[33] = "";
+    char cluster[33] = "", lineage[17] = "";
     json_t *object = json_object();
-    if (replica->phase != REPLICA_WAITING)
+    if (replica->phase != REPLICA_WAITING) {
         identity_hex(replica->identity.cluster, cluster);
+        snprintf(lineage, sizeof lineage, "%016llx",
+                 (unsigned long long)replica->identity.lineage_random);
+    }
     put(object, "ok", json_true());
     put(object, "node", number(replica->config.node));
     put(object, "name", json_string(replica->identity.name));
     put(object, "cluster", json_string(cluster));
+    put(object, "lineage", json_string(lineage));
+    put(object, "generation", number(replica->identity.lineage_generation));
     put(object, "version", json_string(TUTTI_VERSION));
     put(object, "state", json_string(state_name(replica)));
     put(object, "witness", json_boolean(replica->config.witness));

@@ -122,7 +122,7 @@ Test(ctl, status)
     cr_expect(run_command(ctl_status, false) == CTL_OK, "%s", said);
     cr_expect(strstr(said, "NODE") && strstr(said, "aaaaaaaaaaaa ") && strstr(said, "running?[1m"),
               "%s", said);
-    cr_expect(strstr(said, "waits for node 4"), "%s", said);
+    cr_expect(strstr(said, "waits: node 4"), "%s", said);
     teardown();
 }
 

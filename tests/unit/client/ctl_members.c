@@ -60,7 +60,7 @@ Test(ctl_members, list_finds_who_runs)
     begin();
     struct ctl_command command = command_at(1);
     cr_expect(run_prepared(ctl_member_list, &command) == CTL_OK, "%s", said);
-    cr_expect(strstr(said, "not running") && strstr(said, "waits for node 3"), "%s", said);
+    cr_expect(strstr(said, "not running") && strstr(said, "waits: node 3"), "%s", said);
     teardown();
 }
 
@@ -71,6 +71,36 @@ Test(ctl_members, list_of_nobody)
     begin();
     struct ctl_command command = command_at(0);
     cr_expect(run_prepared(ctl_member_list, &command) == CTL_UNREACHABLE, "%s", said);
+    teardown();
+}
+
+/* One that forced recovery left behind says that it runs, and is not believed. */
+Test(ctl_members, list_of_two_lineages)
+{
+    setup_group(N1 | N2 | N3);
+    world.replicas[0].behind = 1; /* and of a higher epoch */
+    world.group.members = N2 | N3;
+    begin();
+    for (int asked = 0; asked < 2; asked++) {
+        struct ctl_command command = command_at(asked);
+        command.json = true;
+        cr_expect(run_prepared(ctl_member_list, &command) == CTL_OK, "%s", said);
+        json_t *json = json_loads(said, 0, NULL);
+        cr_expect(json_integer_value(json_object_get(json, "asked")) == 2, "%s", said);
+        json_t *members = json_object_get(json, "members"), *first = json_array_get(members, 0);
+        cr_expect(json_array_size(members) == (asked ? 2 : 3), "%s", said);
+        const char *state = json_string_value(json_object_get(first, "state"));
+        cr_expect(!strcmp(state, asked ? "member" : "fenced"), "%s", said);
+        json_decref(json);
+    }
+    struct ctl_command command = command_at(1);
+    name_new(&command, 1, world.replicas[0].address);
+    cr_expect(run_prepared(ctl_member_add, &command) == CTL_FAILED, "%s", said);
+    cr_expect(strstr(said, "older lineage") && world.replicas[0].joins == 0, "%s", said);
+    command.addresses[1] = world.replicas[0].address;
+    command.address_count = 2;
+    (void)run_prepared(ctl_status, &command);
+    cr_expect(strstr(said, "older lineage"), "%s", said);
     teardown();
 }
 

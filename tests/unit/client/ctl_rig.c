@@ -27,8 +27,8 @@ static json_t *probe(const struct replica *r)
     return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s,s:b,s:s,s:i,s:I,s:{s:i}}", "ok", 1, "state",
                      r->cluster[0] ? "formatted" : "waiting", "cluster", r->cluster, "name",
                      r->name, "node", r->claims ? r->claims : r->node, "store", "00", "witness",
-                     (int)r->witness, "lineage", r->lineage, "generation", 2, "time", r->time,
-                     "limits", "inline_max", 4096 + r->extra_inline);
+                     (int)r->witness, "lineage", r->lineage, "generation", 2 - r->behind, "time",
+                     r->time, "limits", "inline_max", 4096 + r->extra_inline);
 }
 
 static json_t *create(struct replica *r, const json_t *request)
@@ -99,17 +99,18 @@ static json_t *group_status(struct replica *r)
 {
     struct group *g = &world.group;
     group_step(r);
-    bool running = g->running && has(g->members, r->node);
+    bool running = g->running && (r->behind || has(g->members, r->node));
     return json_pack(
-        "{s:b,s:i,s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:i}", "ok", 1, "node",
-        r->node, "name", r->name, "cluster", r->cluster, "state",
+        "{s:b,s:i,s:s,s:s,s:i,s:s,s:b,s:b,s:b,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:i}", "ok", 1, "node",
+        r->node, "name", r->name, "cluster", r->cluster, "generation", 2 - r->behind, "state",
         r->state  ? r->state
         : running ? "running"
                   : "levelling",
         "running", (int)running, "witness", (int)r->witness, "draining", (int)r->draining, "epoch",
-        (json_int_t)g->epoch, "delivered", (json_int_t)1000, "index", (json_int_t)r->index, "time",
-        (json_int_t)1700000000000000000, "waiting_for", g->waiting_for ? g->waiting_for : "",
-        "members", nodes_pack(g->members), "absent", nodes_pack(g->absent), "clients", r->clients);
+        (json_int_t)g->epoch + r->behind, "delivered", (json_int_t)1000, "index",
+        (json_int_t)r->index, "time", (json_int_t)1700000000000000000, "waiting_for",
+        g->waiting_for ? g->waiting_for : "", "members", nodes_pack(g->members), "absent",
+        nodes_pack(g->absent), "clients", r->clients);
 }
 
 static json_t *join(struct replica *r, const json_t *request)

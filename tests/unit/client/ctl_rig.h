@@ -27,6 +27,7 @@ struct replica {
     /* As part of a group; the group's own state is in `group`. */
     bool in_group, draining;
     const char *state; /* NULL: as the group */
+    int behind;        /* generations */
     int joins, leaves, removes, forces, clients;
     int join_polls; /* joining: so many questions until it is in the view */
 };
