@@ -41,8 +41,9 @@ static unsigned position(const struct gcs_core *core)
 {
     uint8_t before_self = (uint8_t)(bit(core->self) - 1);
     uint8_t there = (uint8_t)(core->data & ~suspect_missing(core));
-    unsigned leaving = core->standings[core->self].leaving ? core->n : 0;
-    return (unsigned)__builtin_popcount(there & before_self) + leaving;
+    bool unfit =
+        core->standings[core->self].leaving || in(core->lost, core->self) || core->crippled;
+    return (unsigned)__builtin_popcount(there & before_self) + (unfit ? core->n : 0);
 }
 
 static gcs_ballot next_ballot(const struct gcs_core *core)
@@ -326,6 +327,8 @@ void attempt_accepted(struct gcs_core *core, uint8_t from, const struct gcs_fram
         attempt->accepted |= bit(from);
 }
 
+/* Those that it leaves out hear of it when it is installed (install_repeat): until then their votes
+ * may be needed. */
 static void decide(struct gcs_core *core)
 {
     struct gcs_frame frame = {
@@ -333,13 +336,13 @@ static void decide(struct gcs_core *core)
     uint16_t peers = 0;
     for (uint8_t p = 0; p < PEERS; p++) {
         const struct peer *peer = &core->peers[p];
-        if (peer->up &&
-            (peer->rank != NONE || view_rank(&frame.proposal.view, &peer->member) != NONE))
+        if (peer->up && view_rank(&frame.proposal.view, &peer->member) != NONE)
             peers |= (uint16_t)(1u << p);
     }
     action_send_peers(core, peers, &frame, NULL);
     attempt_end(core, false);
-    install_decided(core, core->epoch, &frame.proposal);
+    if (view_rank(&frame.proposal.view, &core->config.self) != NONE)
+        install_decided(core, core->epoch, &frame.proposal);
 }
 
 static void accepts_pump(struct gcs_core *core)

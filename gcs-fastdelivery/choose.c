@@ -140,6 +140,9 @@ bool choose_next(struct gcs_core *core)
     struct attempt *attempt = &core->attempt;
     uint8_t wanted = (attempt->promised & (uint8_t)~unwanted(core)) | longest(core);
     uint8_t quick = wanted & (uint8_t)~attempt->slow;
+    if (!(wanted & core->data)) /* all with data want to leave: one has to stay */
+        wanted =
+            attempt->promised & (uint8_t) ~(core->lost | attempt->mismatched | attempt->crippled);
     attempt->next = best_clique(attempt, quick & core->data ? quick : wanted);
     if (!(attempt->next & core->data) || (core->epoch == 0 && attempt->next != all_members(core)))
         return false;

@@ -106,7 +106,8 @@ enum gcs_frame_flag {
     GCS_FLAG_REMOVED = 1 << 8,   /* OUT: not expected back; LEAVE: it does not come back */
     GCS_FLAG_ADDED = 1 << 9,     /* JOIN: an operator added it */
     GCS_FLAG_STATE = 1 << 10,    /* JOIN: it has a state at `index` */
-    GCS_FLAG_LOST = 1 << 11,     /* PROMISE: it has lost messages that it had stored */
+    GCS_FLAG_LOST = 1 << 11,     /* PROMISE: it has lost messages that it had stored;
+                                    LOST: it can't be levelled */
 };
 
 /* One decoded head. What the type has not is zero. */

@@ -239,7 +239,7 @@ bool gcs_may_read(struct gcs *gcs);
 
 /* Take this member (the calling one) out of the group, in order. The caller has stopped serving;
  * `out` (GCS_OUT_REMOVED; @back: GCS_OUT_EXCLUDED, it stays among the absent ones) follows when all
- * of the next view have installed it. 0 or GCS_E_NOT_RUNNING. */
+ * of the next view have installed it. 0; GCS_E_NOT_RUNNING; -EBUSY: nobody else has the data. */
 int gcs_leave(struct gcs *gcs, bool back) WARN_UNUSED;
 
 /* Take a node out for good: a member that is away, or an absent one. It can't come back without

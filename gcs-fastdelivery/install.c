@@ -44,12 +44,20 @@ void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_pro
     core->stage = STAGE_INSTALLING;
 }
 
+static bool installed_by_all(const struct gcs_core *core)
+{
+    for (uint8_t j = 0; j < core->n; j++)
+        if (!core->standings[j].installed)
+            return false;
+    return true;
+}
+
 /* A peer that missed the decision, or that it left out, is told. */
 void install_repeat(struct gcs_core *core, uint8_t peer)
 {
     const struct peer *p = &core->peers[peer];
     bool listed = view_rank(&core->view, &p->member) != NONE;
-    if (is_outside(core) || core->epoch == 0)
+    if (is_outside(core) || core->epoch == 0 || (!listed && !installed_by_all(core)))
         return;
     if (p->resume_epoch + 1 == core->epoch && (listed || p->resume_epoch > 0)) {
         struct gcs_frame frame = {.type = GCS_FRAME_INSTALL, .epoch = core->epoch - 1};

@@ -191,8 +191,8 @@ static void release_pump(struct gcs_core *core)
 
 void order_pump(struct gcs_core *core)
 {
-    if (core->stage == STAGE_RECOVERING)
-        return;
+    if (core->stage == STAGE_RECOVERING || (core->crippled && core->stage != STAGE_INSTALLING))
+        return; /* what it has is a part, and counts only where nobody has more */
     if (!order_replayed(core) && core->stage != STAGE_LEARNING) {
         replay_pump(core);
         return;

@@ -9,6 +9,33 @@
 
 enum { BATCH_BYTES = 1 << 20, MESSAGE_OVERHEAD = 64 };
 
+static bool cut_fits(struct gcs_core *core, const struct gcs_frame *frame)
+{
+    for (uint8_t k = 0; k < core->n; k++)
+        if (frame->target[k] < received(core)[k] ||
+            frame->target[k] - core->rings[k].base >= core->capacity)
+            return false;
+    return true;
+}
+
+/* A member has lost too much to be levelled; one outside was pushed what another ballot, which
+ * nobody has accepted, would have taken. */
+static void misfit(struct gcs_core *core, uint8_t peer, const struct gcs_frame *frame)
+{
+    if (is_outside(core)) {
+        action_out(core, GCS_OUT_EXCLUDED, "what it has received is not part of the cut");
+        return;
+    }
+    struct gcs_frame answer = {.type = GCS_FRAME_LOST,
+                               .epoch = core->epoch,
+                               .ballot = frame->ballot,
+                               .flags = GCS_FLAG_LOST};
+    if (peer == NONE)
+        attempt_lost(core, bit(core->self));
+    else
+        action_send_peers(core, (uint16_t)(1u << peer), &answer, NULL);
+}
+
 /* LEVEL: the cut is known. @peer: NONE, it comes from this member. */
 void push_level(struct gcs_core *core, uint8_t peer, const struct gcs_frame *frame)
 {
@@ -19,12 +46,9 @@ void push_level(struct gcs_core *core, uint8_t peer, const struct gcs_frame *fra
         core->stored_told = false;
         return;
     }
-    for (uint8_t k = 0; k < core->n; k++) {
-        uint64_t target = frame->target[k];
-        if (target < received(core)[k] || target - core->rings[k].base >= core->capacity) {
-            action_out(core, GCS_OUT_EXCLUDED, "what it has received is not part of the cut");
-            return;
-        }
+    if (!cut_fits(core, frame)) {
+        misfit(core, peer, frame);
+        return;
     }
     memcpy(core->cut, frame->target, sizeof core->cut);
     core->stage = STAGE_LEVELLING;
@@ -93,6 +117,10 @@ void push_lost(struct gcs_core *core, uint8_t from, const struct gcs_frame *fram
     uint8_t lacking = 0;
     if (attempt->stage != ATTEMPT_LEVELLING || frame->ballot != attempt->ballot)
         return;
+    if (frame->flags & GCS_FLAG_LOST) {
+        attempt_lost(core, bit(from));
+        return;
+    }
     for (uint8_t j = 0; j < core->n; j++)
         for (uint8_t k = 0; k < core->n; k++)
             if (in(attempt->promised & core->data, j) && j != from &&

@@ -43,7 +43,7 @@ static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message
     struct ring *ring = &core->rings[origin];
     uint64_t *has = &received(core)[origin];
     bool first = core->last_ts[origin] == 0;
-    if (first && message->seq - 1 <= most(core->on_disk.floor[origin], applied_count(core, origin)))
+    if (first && message->seq - 1 <= applied_count(core, origin))
         ring->base = ring->delivered = *has = message->seq - 1;
     if (message->seq != *has + 1 || message->ts <= core->last_ts[origin])
         return -EBADMSG;
@@ -119,7 +119,7 @@ static void sort(struct gcs_message *messages, uint32_t count)
 static void recover_origin(struct gcs_core *core, uint8_t k)
 {
     struct ring *ring = &core->rings[k];
-    uint64_t known = most(core->on_disk.floor[k], applied_count(core, k));
+    uint64_t known = applied_count(core, k);
     if (core->last_ts[k] == 0 || received(core)[k] < known) {
         while (ring->base < received(core)[k]) {
             struct slot *slot = slot_of(core, k, ++ring->base);
@@ -131,6 +131,9 @@ static void recover_origin(struct gcs_core *core, uint8_t k)
         ring->base = ring->delivered = received(core)[k] = known;
     }
     core->logged[k] = stored(core)[k] = received(core)[k];
+    if (received(core)[k] < core->on_disk.floor[k] &&
+        core->config.limits.durability == GCS_DURABILITY_DISK)
+        action_fail(core, "the message log has lost what this member had stored");
 }
 
 /* Whether store and log lead to the index that the view's event had. */

@@ -93,13 +93,23 @@ static bool pair_is_broken(const struct gcs_core *core, uint8_t missing)
     return false;
 }
 
+/* The last one with data can't go: nobody would be left. */
+static bool may_leave(const struct gcs_core *core, uint8_t rank)
+{
+    uint8_t staying = core->data;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (core->standings[j].leaving && j != rank)
+            staying &= (uint8_t)~bit(j);
+    return (staying & (uint8_t)~bit(rank)) != 0;
+}
+
 static bool wishes(const struct gcs_core *core)
 {
     for (uint8_t i = 0; i < core->view.absent_count; i++)
         if (core->absent_remove[i])
             return true;
     for (uint8_t j = 0; j < core->n; j++)
-        if (core->standings[j].leaving || core->standings[j].to_remove)
+        if ((core->standings[j].leaving && may_leave(core, j)) || core->standings[j].to_remove)
             return true;
     return false;
 }
@@ -158,6 +168,8 @@ int suspect_leave(struct gcs_core *core, bool back)
 {
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
+    if (!may_leave(core, core->self))
+        return -EBUSY;
     core->leaving = core->standings[core->self].leaving = true;
     core->leaving_for_good = core->standings[core->self].leaving_for_good = !back;
     say_leave(core, core->config.self.node, !back);
