@@ -95,8 +95,7 @@ void view_take(struct gcs_core *core, const struct gcs_view_record *view)
     }
     core->slow = core->lost = 0;
     if (core->self != NONE) {
-        core->leaving = core->leaving && core->data != bit(core->self);
-        core->standings[core->self].leaving = core->leaving;
+        core->standings[core->self].leaving = core->leaving && core->data != bit(core->self);
         core->standings[core->self].leaving_for_good = core->leaving_for_good;
     }
     core->have_owed = 0;
