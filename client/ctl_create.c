@@ -152,6 +152,13 @@ static enum ctl_exit check_member(struct creation *c, uint32_t i)
     ctl_text(reply, "state", state, sizeof state);
     if (!strcmp(state, "formatted"))
         return check_formatted(c, i);
+    if (!strcmp(state, "removed")) {
+        fprintf(stderr,
+                "tuttictl: node %u (%s) was removed from its cluster; give it an empty data "
+                "directory and start it with --init\n",
+                member->node, member->address);
+        return CTL_FAILED;
+    }
     if (strcmp(state, "waiting")) {
         fprintf(stderr, "tuttictl: node %u (%s) is in an unknown state '%s'\n", member->node,
                 member->address, state);

@@ -82,6 +82,13 @@ static enum ctl_exit check_state(struct addition *a)
     ctl_text(a->probe, "name", name, sizeof name);
     ctl_text(a->probe, "cluster", cluster, sizeof cluster);
     a->formatted = strcmp(cluster, a->group.cluster) == 0;
+    if (strcmp(state, "removed") == 0) {
+        fprintf(stderr,
+                "tuttictl: %s was removed from cluster '%s'; stop it, empty its data directory and "
+                "start it with --init\n",
+                address, name);
+        return CTL_FAILED;
+    }
     if (a->formatted && json_integer_value(json_object_get(a->probe, "generation")) ==
                             (json_int_t)a->group.generation)
         return CTL_OK;
@@ -200,6 +207,8 @@ static void say_progress(struct ctl_wait *wait, const struct ctl_group *group, u
         ctl_wait_say(wait, "node %u: not to be reached; it goes on when it is back", id);
     else if (node->member)
         ctl_wait_say(wait, "node %u: in the view, about to run", id);
+    else if (ctl_node_percent(group, node) < 0)
+        ctl_wait_say(wait, "node %u: %s", id, ctl_node_state(node, state));
     else
         ctl_wait_say(wait, "node %u: %s, %d %%", id, ctl_node_state(node, state),
                      ctl_node_percent(group, node));

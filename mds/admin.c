@@ -1,7 +1,7 @@
 /* Operators' verbs: one JSON object in, one out.
  *
- *     {"verb":"probe"}  -> {"ok":true,"state":"waiting"|"formatted","cluster":hex,"name":..,
- *                           "node":n,"store":hex,"witness":bool,"lineage":hex,"generation":n,
+ *     {"verb":"probe"}  -> {"ok":true,"state":"waiting"|"formatted"|"removed","cluster":hex,
+ *                           "name":..,"node":n,"store":hex,"witness":bool,"lineage":hex,"generation":n,
  *                           "time":ns,"limits":{..}}
  *     {"verb":"create","name":..,"cluster":32 hex,"lineage":16 hex,"time":ns,"limits":{..},
  *      "members":[{"node":n,"address":"host:port","witness":bool}]}  -> {"ok":true}

@@ -20,6 +20,13 @@ static json_t *limits_pack(const struct nspace_limits *limits)
                      (json_int_t)limits->sessions_max, "slots_max", (json_int_t)limits->slots_max);
 }
 
+static const char *state_name(const struct replica *replica)
+{
+    if (replica->phase == REPLICA_WAITING)
+        return "waiting";
+    return replica->identity.standing == IDENTITY_REMOVED ? "removed" : "formatted";
+}
+
 json_t *admin_probe(struct replica *replica, json_t *request)
 {
     const struct identity *identity = &replica->identity;
@@ -31,8 +38,8 @@ json_t *admin_probe(struct replica *replica, json_t *request)
         snprintf(lineage, sizeof lineage, "%016llx", (unsigned long long)identity->lineage_random);
     }
     return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s,s:b,s:s,s:I,s:I,s:o}", "ok", 1, "state",
-                     waiting ? "waiting" : "formatted", "cluster", cluster, "name", identity->name,
-                     "node", (int)replica->config.node, "store", store, "witness",
+                     state_name(replica), "cluster", cluster, "name", identity->name, "node",
+                     (int)replica->config.node, "store", store, "witness",
                      (int)replica->config.witness, "lineage", lineage, "generation",
                      (json_int_t)identity->lineage_generation, "time",
                      (json_int_t)identity->born_ns, "limits", limits_pack(&replica->config.limits));

@@ -146,13 +146,15 @@ Test(ctl_members, add_refuses)
         int node, says_node, extra_inline;
         unsigned absent;
         bool running, own_address;
-        const char *name, *cluster, *says;
+        const char *name, *cluster, *says, *state;
     } cases[] = {
         {4, 3, 0, 0, true, false, "", "", "says that it is node 3"},
         {3, 3, 1, 0, true, false, "", "", "other limits"},
         {3, 3, 0, N3, true, false, "", "", "member remove 3"},
         {3, 3, 0, 0, false, false, "", "", "does not run"},
         {3, 3, 0, 0, true, false, "other", "ff", "belongs to cluster 'other'"},
+        {3, 3, 0, 0, true, false, "home", "0123456789abcdef0123456789abcdef", "was removed from",
+         "removed"},
         {2, 2, 0, 0, true, false, "", "", "a member already, at"},
         {1, 1, 0, 0, true, true, "", "", "a member already"},
     };
@@ -162,6 +164,7 @@ Test(ctl_members, add_refuses)
         r->extra_inline = cases[i].extra_inline;
         strcpy(r->name, cases[i].name);
         strcpy(r->cluster, cases[i].cluster);
+        r->state = cases[i].state;
         world.group.absent = cases[i].absent;
         world.group.running = cases[i].running;
         begin();

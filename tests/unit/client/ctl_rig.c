@@ -25,10 +25,13 @@ static void answer(struct net_conn *conn, json_t *reply)
 static json_t *probe(const struct replica *r)
 {
     return json_pack("{s:b,s:s,s:s,s:s,s:i,s:s,s:b,s:s,s:i,s:I,s:{s:i}}", "ok", 1, "state",
-                     r->cluster[0] ? "formatted" : "waiting", "cluster", r->cluster, "name",
-                     r->name, "node", r->claims ? r->claims : r->node, "store", "00", "witness",
-                     (int)r->witness, "lineage", r->lineage, "generation", 2 - r->behind, "time",
-                     r->time, "limits", "inline_max", 4096 + r->extra_inline);
+                     r->state        ? r->state
+                     : r->cluster[0] ? "formatted"
+                                     : "waiting",
+                     "cluster", r->cluster, "name", r->name, "node",
+                     r->claims ? r->claims : r->node, "store", "00", "witness", (int)r->witness,
+                     "lineage", r->lineage, "generation", 2 - r->behind, "time", r->time, "limits",
+                     "inline_max", 4096 + r->extra_inline);
 }
 
 static json_t *create(struct replica *r, const json_t *request)
