@@ -1,28 +1,21 @@
-/* tutti-mds: one replica on libuv, TCP, LevelDB and a directory.
+/* tutti-mds: one replica, as a supervisor and its worker; here is the command line.
  *
  * Exit codes: 0 after an orderly end (SIGTERM, SIGINT), 1 when it had to stop serving, 2 when it
  * did not start. Each says why in one line. Stopping twice by signal ends at once. */
-#include "mds/config.h"
 #include "base/log.h"
-#include "net/loop_uv.h"
+#include "mds/config.h"
+#include "mds/supervisor.h"
+#include "mds/worker.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
-
-enum { EXIT_STOPPED = 1, EXIT_START = 2 };
 
 static const char help[] =
-    "usage: tutti-mds --config FILE [--init] [--strict] [--check] [--log-level LEVEL]\n"
+    "usage: tutti-mds --config FILE [--init] [--strict] [--check] [--no-supervisor]\n"
+    "                 [--log-level LEVEL]\n"
     "\n"
     "One replica of a Tutti metadata service.\n"
     "\n"
@@ -30,6 +23,8 @@ static const char help[] =
     "      --init             the data directory is empty: wait for 'tuttictl cluster create'\n"
     "      --strict           an unknown key in the configuration is an error\n"
     "      --check            check the configuration and exit\n"
+    "      --no-supervisor    serve in this process: nobody starts it again, nor tells the other\n"
+    "                         members when it is dead (for debuggers)\n"
     "      --log-level LEVEL  error, warning, info (default) or debug\n"
     "      --help, --version\n"
     "\n"
@@ -41,44 +36,60 @@ static const char help[] =
     "exit codes: 0 stopped in order, 1 had to stop serving, 2 did not start\n";
 
 struct program {
-    struct mds_config config;
-    const char *config_path;
-    bool init, strict, check;
-    struct loop *loop;
-    struct net_transport *transport;
-    struct disk *disk;
-    struct replica *replica;
-    int lock;
-    int exit_code;
-    bool stopping;
+    const char *config_path, *log_level;
+    bool init, strict, check, alone;
+    int supervisor; /* the worker's socket to it; -1: this is no worker */
 };
 
 static int complain(const char *text)
 {
     fprintf(stderr, "tutti-mds: %s\n", text);
-    return EXIT_START;
+    return MDS_EXIT_START;
 }
 
 /* --- command line
  * --------------------------------------------------------------------------------- */
 
-static int set_log_level(const char *name)
+static int set_log_level(struct program *p, const char *name)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) {
             log_set_level((enum log_level)i);
+            p->log_level = names[i];
             return 0;
         }
     return complain("--log-level takes error, warning, info or debug");
 }
 
-enum { OPTION_INIT = 256, OPTION_STRICT, OPTION_CHECK, OPTION_LEVEL, OPTION_HELP, OPTION_VERSION };
+/* --worker is what a supervisor starts its worker with; not for people. */
+static int set_worker(struct program *p, const char *text)
+{
+    char *rest;
+    unsigned long descriptor = strtoul(text, &rest, 10);
+    if (rest == text || *rest || descriptor > 1 << 20)
+        return complain("--worker is for the supervisor alone");
+    p->supervisor = (int)descriptor;
+    return 0;
+}
+
+enum {
+    OPTION_INIT = 256,
+    OPTION_STRICT,
+    OPTION_CHECK,
+    OPTION_ALONE,
+    OPTION_WORKER,
+    OPTION_LEVEL,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                         {"init", no_argument, NULL, OPTION_INIT},
                                         {"strict", no_argument, NULL, OPTION_STRICT},
                                         {"check", no_argument, NULL, OPTION_CHECK},
+                                        {"no-supervisor", no_argument, NULL, OPTION_ALONE},
+                                        {"worker", required_argument, NULL, OPTION_WORKER},
                                         {"log-level", required_argument, NULL, OPTION_LEVEL},
                                         {"help", no_argument, NULL, OPTION_HELP},
                                         {"version", no_argument, NULL, OPTION_VERSION},
@@ -100,8 +111,13 @@ static int take_option(struct program *p, int option)
     case OPTION_CHECK:
         p->check = true;
         return 0;
+    case OPTION_ALONE:
+        p->alone = true;
+        return 0;
+    case OPTION_WORKER:
+        return set_worker(p, optarg);
     case OPTION_LEVEL:
-        return set_log_level(optarg);
+        return set_log_level(p, optarg);
     case OPTION_HELP:
         fputs(help, stdout);
         return -1;
@@ -123,146 +139,44 @@ static int take_arguments(struct program *p, int argc, char **argv)
     return p->config_path ? 0 : complain("a configuration is needed: --config FILE");
 }
 
-/* --- what a replica stands on
- * ---------------------------------------------------------------------- */
+/* --- the two programs
+ * ----------------------------------------------------------------------------- */
 
-/* One process per data directory; the lock ends with the process. */
-static int lock_data(struct program *p, struct error *error)
+static int supervise(const struct program *p, const char *program)
 {
-    const char *data = p->config.data;
-    p->lock = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (p->lock < 0)
-        return error_set(error, -errno,
-                         "the data directory %s cannot be opened: %s; create it, or "
-                         "correct data in [replica]",
-                         data, strerror(errno));
-    if (flock(p->lock, LOCK_EX | LOCK_NB) < 0)
-        return error_set(error, -errno, "the data directory %s is in use by another tutti-mds",
-                         data);
-    return 0;
+    const struct supervisor_options supervisor = {.program = program,
+                                                  .config_path = p->config_path,
+                                                  .log_level = p->log_level,
+                                                  .init = p->init,
+                                                  .strict = p->strict};
+    return supervisor_run(&supervisor);
 }
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+static int work(const struct program *p)
 {
-    struct program *p = user;
-    char directory[sizeof p->config.data + 8];
-    struct store_leveldb_config leveldb = p->config.leveldb;
-    snprintf(directory, sizeof directory, "%s/store", p->config.data);
-    leveldb.directory = directory;
-    leveldb.create = create;
-    return store_leveldb_open(&leveldb, ret_store, error);
-}
-
-static int make_base(struct program *p, struct error *error)
-{
-    p->loop = loop_uv_create();
-    p->transport = p->loop ? net_tcp_create(p->loop) : NULL;
-    if (!p->transport)
-        return error_set(error, -ENOMEM, "memory or descriptors are short");
-    int rc = lock_data(p, error);
-    return rc < 0 ? rc : disk_posix_create(p->config.data, &p->disk, error);
-}
-
-static void end_base(struct program *p)
-{
-    if (p->transport)
-        net_transport_destroy(p->transport);
-    if (p->disk)
-        p->disk->ops->destroy(p->disk);
-    if (p->lock >= 0)
-        close(p->lock);
-    if (p->loop)
-        loop_uv_destroy(p->loop);
-}
-
-/* --- serving
- * ------------------------------------------------------------------------------------------ */
-
-static void on_failed(void *user, const char *detail)
-{
-    struct program *p = user;
-    log_error("replica", "node %u stops serving: %s", p->config.replica.node, detail);
-    sd_notifyf(0, "STOPPING=1\nSTATUS=failed: %s", detail);
-    p->exit_code = EXIT_STOPPED;
-    loop_uv_stop(p->loop);
-}
-
-static void on_stopped(void *user)
-{
-    struct program *p = user;
-    loop_uv_stop(p->loop);
-}
-
-static void on_signal(void *user)
-{
-    struct program *p = user;
-    if (p->stopping) {
-        loop_uv_stop(p->loop);
-        return;
+    static struct mds_config config;
+    struct error error;
+    if (config_read(p->config_path, p->strict, &config, &error) < 0)
+        return complain(error.text);
+    if (p->check) {
+        printf("%s is right%s\n", p->config_path, config.warnings ? ", but for the warnings" : "");
+        return 0;
     }
-    p->stopping = true;
-    log_info("replica", "stopping");
-    sd_notify(0, "STOPPING=1\nSTATUS=stopping");
-    replica_stop(p->replica, on_stopped, p);
-}
-
-static int make_replica(struct program *p, struct error *error)
-{
-    struct replica_config *config = &p->config.replica;
-    config->loop = p->loop;
-    config->transport = p->transport;
-    config->disk = p->disk;
-    config->store_open = open_store;
-    config->store_user = p;
-    config->init = p->init;
-    config->user = p;
-    config->failed = on_failed;
-    if (getrandom(config->random, sizeof config->random, 0) != (ssize_t)sizeof config->random)
-        return error_set(error, -errno, "no random numbers to be had");
-    int rc = replica_create(config, &p->replica, error);
-    if (rc == 0)
-        rc = loop_uv_on_signal(p->loop, SIGTERM, on_signal, p);
-    if (rc == 0)
-        rc = loop_uv_on_signal(p->loop, SIGINT, on_signal, p);
-    return rc;
-}
-
-static int serve(struct program *p)
-{
-    struct error error = {{0}};
-    int rc = make_base(p, &error);
-    if (rc == 0)
-        rc = make_replica(p, &error);
-    if (rc < 0) {
-        complain(error.text);
-        p->exit_code = EXIT_START;
-    } else {
-        sd_notifyf(0, "READY=1\nSTATUS=node %u at %s", p->config.replica.node, p->config.listen);
-        loop_uv_run(p->loop);
-    }
-    replica_destroy(p->replica);
-    end_base(p);
-    return p->exit_code;
+    if (!config_address_is_loopback(config.listen))
+        log_warning("server",
+                    "listening on %s without authentication (auth = none): whoever "
+                    "reaches it can read and change everything",
+                    config.listen);
+    const struct worker_options worker = {.init = p->init, .supervisor = p->supervisor};
+    return worker_run(&config, &worker);
 }
 
 int main(int argc, char **argv)
 {
-    static struct program p = {.lock = -1};
-    struct error error;
+    struct program p = {.supervisor = -1};
     int rc = take_arguments(&p, argc, argv);
     if (rc != 0)
         return rc < 0 ? 0 : rc;
-    if (config_read(p.config_path, p.strict, &p.config, &error) < 0)
-        return complain(error.text);
-    if (p.check) {
-        printf("%s is right%s\n", p.config_path, p.config.warnings ? ", but for the warnings" : "");
-        return 0;
-    }
-    if (!config_address_is_loopback(p.config.listen))
-        log_warning("server",
-                    "listening on %s without authentication (auth = none): whoever "
-                    "reaches it can read and change everything",
-                    p.config.listen);
     signal(SIGPIPE, SIG_IGN);
-    return serve(&p);
+    return p.check || p.alone || p.supervisor >= 0 ? work(&p) : supervise(&p, argv[0]);
 }

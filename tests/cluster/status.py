@@ -9,8 +9,15 @@ import json
 import sys
 
 
+def parse(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {"state": line.strip()}
+
+
 def main():
-    s = [json.loads(line) for line in sys.stdin if line.strip()]
+    s = [parse(line) for line in sys.stdin if line.strip()]
     s = [one for answer in s for one in (answer if isinstance(answer, list) else [answer])]
     try:
         value = eval(sys.argv[1], {"s": s})

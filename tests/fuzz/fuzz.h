@@ -24,8 +24,8 @@ struct fuzz_target {
 extern const struct fuzz_target *const fuzz_targets[];
 
 extern const struct fuzz_target fuzz_request, fuzz_reply, fuzz_batch, fuzz_dirent, fuzz_hello,
-    fuzz_stream, fuzz_gcs_frame, fuzz_gcs_state, fuzz_gcs_core, fuzz_record, fuzz_metafile,
-    fuzz_identity, fuzz_segment;
+    fuzz_death, fuzz_stream, fuzz_gcs_frame, fuzz_gcs_state, fuzz_gcs_core, fuzz_record,
+    fuzz_metafile, fuzz_identity, fuzz_segment;
 
 /* The property of all encodings here: what decodes encodes to the same bytes. */
 void fuzz_must_equal(const struct buffer *encoding, const uint8_t *bytes, size_t count);

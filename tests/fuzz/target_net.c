@@ -1,5 +1,6 @@
-/* The hello, and a stream of frames. */
+/* The hello, the death notice, and a stream of frames. */
 #include "base/hash.h"
+#include "net/death.h"
 #include "net/hello.h"
 #include "net/inbox.h"
 #include "tests/fuzz/fuzz.h"
@@ -26,12 +27,34 @@ static bool hello_seed(unsigned number, struct buffer *to)
                               .node = 1,
                               .cluster = {1},
                               .epoch = 7};
-    if (number >= 3)
+    if (number >= NET_ROLE_TRANSFER)
         return false;
     return buffer_append(to, raw, net_hello_encode(&hello, raw)) != NULL;
 }
 
 const struct fuzz_target fuzz_hello = {"hello", hello_one, hello_seed};
+
+static void death_one(const uint8_t *bytes, size_t count)
+{
+    struct net_death death;
+    uint8_t again[NET_DEATH_BYTES];
+    if (net_death_decode(bytes, count, &death) < 0)
+        return;
+    net_death_encode(&death, again);
+    MUST(count == sizeof again && memcmp(again, bytes, count) == 0);
+}
+
+static bool death_seed(unsigned number, struct buffer *to)
+{
+    uint8_t raw[NET_DEATH_BYTES];
+    const struct net_death death = {.node = 2, .store = {1}, .incarnation_count = number + 1};
+    if (number >= 2)
+        return false;
+    net_death_encode(&death, raw);
+    return buffer_append(to, raw, sizeof raw) != NULL;
+}
+
+const struct fuzz_target fuzz_death = {"death", death_one, death_seed};
 
 /* Input: { piece length u8, seal u8, bytes of the piece }. Where `seal` is odd and the piece holds
  * a header and its payload, their checksums are made right, so that what lies behind them is

@@ -1,0 +1,23 @@
+/* The supervisor: starts the worker, tells the other members when it is dead, starts it again.
+ *
+ * A worker that ended in order (exit 0) or refused to start (2) is not started again. */
+#ifndef TUTTI_MDS_SUPERVISOR_H
+#define TUTTI_MDS_SUPERVISOR_H
+
+#include "base/must.h"
+
+#include <stdbool.h>
+
+/* What a worker is started with; texts are borrowed. */
+struct supervisor_options {
+    const char *program; /* its argv[0] */
+    const char *config_path;
+    const char *log_level; /* NULL: the default */
+    bool init, strict;
+};
+
+/* Serve until the worker has ended for good, or SIGTERM or SIGINT. Returns the exit code: the last
+ * worker's; 1 where that was killed; 2 where there was none. */
+int supervisor_run(const struct supervisor_options *options) WARN_UNUSED;
+
+#endif
