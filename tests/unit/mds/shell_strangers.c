@@ -299,14 +299,14 @@ Test(strangers, are_refused_with_a_reason)
         {{.version = NET_HELLO_VERSION + 1, .role = NET_ROLE_CLIENT}, "version"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_CLIENT, .cluster = {9}}, "cluster"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 2, .cluster = {3}},
-         "member"},
+         "incarnation"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 1, .cluster = {3}},
-         "member"},
+         "another node"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 2}, "cluster"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 1, .cluster = {3}},
          "itself"},
-        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2, .cluster = {3}},
-         "state"},
+        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2, .cluster = {9}},
+         "lineage"},
     };
     struct rig rig;
     rig_make(&rig, 7881, true);
