@@ -358,6 +358,7 @@ static int ordered_end(struct replica *replica, struct ordered *ordered)
         rc = history_add(replica->history, message, ordered->index, apply->record.history);
     if (rc < 0)
         return rc;
+    journal_applied(replica->journal, message, ordered->index, apply->record.history);
     cache_mark(replica->cache, ordered->index);
     apply->in_message = false;
     STAILQ_REMOVE_HEAD(&apply->delivered, link);

@@ -9,6 +9,7 @@
 #ifndef TUTTI_MDS_JOURNAL_H
 #define TUTTI_MDS_JOURNAL_H
 
+#include "base/hash.h"
 #include "gcs-fastdelivery/gcs.h"
 #include "store/disk.h"
 #include "store/msglog.h"
@@ -20,6 +21,7 @@ struct journal_config {
     struct disk *disk; /* borrowed */
     uint64_t segment_bytes;
     uint32_t payload_bytes_max;
+    uint64_t retain_bytes;       /* of what could be forgotten: for joiners, also after a restart */
     bool sync;                   /* false: durability = memory */
     struct gcs_position applied; /* what the store holds; recovered messages up to it are old */
     void *user;
@@ -47,6 +49,18 @@ int journal_recovered(struct journal *journal,
 /* The callbacks of gcs of the same names. */
 void journal_store(struct journal *journal, const struct gcs_message *message);
 void journal_save(struct journal *journal, const void *state, size_t bytes);
+
+/* What the log remembers of the order's newest part, oldest first and without a gap, up to
+ * @index_last; each message (payload NULL: an epoch event) with its index and the history hash
+ * after it. Before journal_recovered. Stops where `each` returns non-zero and returns that. */
+int journal_remembered(struct journal *journal, uint64_t index_last,
+                       int (*each)(void *user, const struct gcs_message *message, uint64_t index,
+                                   struct hash128 hash),
+                       void *user) WARN_UNUSED;
+
+/* This message (payload NULL: epoch event) was applied as @index; @hash: of all up to it. */
+void journal_applied(struct journal *journal, const struct gcs_message *message, uint64_t index,
+                     struct hash128 hash);
 
 /* The order gave this message, this epoch's event, the index. In the order of the indices. */
 void journal_delivered(struct journal *journal, const struct gcs_message *message, uint64_t index);

@@ -96,6 +96,7 @@ static int open_journal(struct replica *replica, struct error *error)
         .disk = config->disk,
         .segment_bytes = config->log_segment_bytes,
         .payload_bytes_max = 1 << 20,
+        .retain_bytes = config->history_bytes,
         .sync = config->durability == GCS_DURABILITY_DISK,
         .applied = applied_position(replica),
         .user = replica,
@@ -129,6 +130,21 @@ static int open_cache(struct replica *replica, struct error *error)
     return 0;
 }
 
+static int remember(void *user, const struct gcs_message *message, uint64_t index,
+                    struct hash128 hash)
+{
+    struct replica *replica = user;
+    return history_add(replica->history, message, index, hash);
+}
+
+static int open_history(struct replica *replica, struct error *error)
+{
+    int rc = history_create(replica->loop, replica->config.history_bytes, &replica->history);
+    if (rc == 0)
+        rc = journal_remembered(replica->journal, replica->apply.record.index, remember, replica);
+    return rc < 0 ? error_set(error, rc, "no memory for what joiners need") : 0;
+}
+
 static int open_data(struct replica *replica, struct error *error)
 {
     int rc = open_store(replica, error);
@@ -136,9 +152,8 @@ static int open_data(struct replica *replica, struct error *error)
         rc = open_journal(replica, error);
     if (rc == 0)
         rc = open_cache(replica, error);
-    if (rc == 0 &&
-        history_create(replica->loop, replica->config.history_bytes, &replica->history) < 0)
-        rc = error_set(error, -ENOMEM, "no memory for what joiners need");
+    if (rc == 0)
+        rc = open_history(replica, error);
     if (rc == 0 && transfer_sender_create(replica->loop, replica->store, &replica->sender) < 0)
         rc = error_set(error, -ENOMEM, "no memory for transfers");
     if (rc < 0)
