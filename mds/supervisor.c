@@ -87,6 +87,8 @@ static void worker_arguments(const struct supervisor *s, char socket[16],
     }
     if (o->strict)
         argv[count++] = "--strict";
+    if (o->witness)
+        argv[count++] = "--witness";
     if (o->init && !s->formatted)
         argv[count++] = "--init";
     argv[count] = NULL;

@@ -148,6 +148,58 @@ static int memory_write(struct store *store, const struct store_batch *batch, bo
     return code ? error_set(error, code, "memory store: no memory for a batch") : 0;
 }
 
+/* --- snapshots: a store of their own, with a copy --- */
+
+static bool copy_one(void *user, const void *key, size_t key_bytes, const void *value,
+                     size_t value_bytes)
+{
+    struct store_memory *to = user;
+    struct record *copy = record_create(key, key_bytes, value, value_bytes);
+    if (copy)
+        RB_INSERT(record_tree, &to->records, copy);
+    return copy != NULL;
+}
+
+static uint64_t memory_count(struct store_memory *memory)
+{
+    uint64_t count = 0;
+    struct record *record;
+    RB_FOREACH (record, record_tree, &memory->records)
+        count++;
+    return count;
+}
+
+static int memory_snapshot_open(struct store *store, struct store_snapshot **ret_snapshot,
+                                struct error *error)
+{
+    struct store *copy;
+    int code = store_memory_create(&copy, error);
+    if (code)
+        return code;
+    code = memory_scan(store, "", 0, NULL, 0, copy_one, copy, error);
+    if (code == 0 && memory_count(memory_of(copy)) != memory_count(memory_of(store)))
+        code = error_set(error, -ENOMEM, "memory store: no memory for a snapshot");
+    if (code)
+        store_close(copy);
+    else
+        *ret_snapshot = (struct store_snapshot *)copy;
+    return code;
+}
+
+static int memory_snapshot_scan(struct store *store, struct store_snapshot *snapshot,
+                                const void *from, size_t from_bytes,
+                                bool (*each)(void *user, const void *key, size_t key_bytes,
+                                             const void *value, size_t value_bytes),
+                                void *user, struct error *error)
+{
+    return memory_scan((struct store *)snapshot, from, from_bytes, NULL, 0, each, user, error);
+}
+
+static void memory_snapshot_close(struct store *store, struct store_snapshot *snapshot)
+{
+    store_close((struct store *)snapshot);
+}
+
 static void memory_close(struct store *store)
 {
     struct store_memory *memory = memory_of(store);
@@ -165,6 +217,9 @@ static const struct store_ops memory_ops = {
     .get = memory_get,
     .scan = memory_scan,
     .write = memory_write,
+    .snapshot_open = memory_snapshot_open,
+    .snapshot_scan = memory_snapshot_scan,
+    .snapshot_close = memory_snapshot_close,
     .close = memory_close,
 };
 
