@@ -68,7 +68,7 @@ static void end(struct supervisor *s, int exit_code)
 /* --- the worker's start
  * --------------------------------------------------------------------------- */
 
-enum { ARGUMENTS_MAX = 10 };
+enum { ARGUMENTS_MAX = 12 };
 
 static void worker_arguments(const struct supervisor *s, char socket[16],
                              const char *argv[ARGUMENTS_MAX])
