@@ -187,7 +187,6 @@ void replica_begin(struct replica *replica)
              (unsigned long long)replica->apply.record.index);
     replica->phase = REPLICA_SERVING;
     replica->unserved_since_ns = loop_now_ns(replica->loop);
-    order_report_view(replica);
     gcs_start(replica->gcs);
 }
 
