@@ -110,7 +110,7 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
         note_membership(replica);
     order_report_view(replica);
     if (replica->trace.view)
-        replica->trace.view(replica->trace.user, view, self);
+        replica->trace.view(replica->trace.user, view, self, rank);
 }
 
 static void on_running(void *user, bool running, const char *waiting_for)

@@ -32,6 +32,8 @@ void outside_out(struct replica *replica, enum gcs_out why, const char *detail)
 {
     struct outside *outside = &replica->outside;
     log_warning("replica", "out of the group: %s", detail);
+    if (replica->trace.out)
+        replica->trace.out(replica->trace.user, why, detail);
     bool back = why == GCS_OUT_EXCLUDED && !(outside->leaving && !outside->leave_back);
     outside->standing = why == GCS_OUT_DIVERGED ? STANDING_EMPTY : STANDING_OUT;
     outside->keep_old = why == GCS_OUT_DIVERGED;
@@ -159,9 +161,12 @@ static int promote(struct replica *replica, struct error *error)
 static int open_outside(struct replica *replica, struct error *error)
 {
     int rc = replica_open(replica, STANDING_OUT, error);
-    if (rc == 0)
-        replica_begin(replica);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (replica->trace.opened)
+        replica->trace.opened(replica->trace.user);
+    replica_begin(replica);
+    return 0;
 }
 
 static int remove_for_good(struct replica *replica, struct error *error)
@@ -273,6 +278,13 @@ int replica_remove(struct replica *replica, uint8_t node, struct error *error)
     if (rc == GCS_E_NOT_RUNNING)
         return error_set(error, -EAGAIN, "no epoch runs here; try again, or at another replica");
     return rc;
+}
+
+void replica_death(struct replica *replica, uint8_t node, const uint8_t store[16],
+                   uint64_t incarnation_count, uint64_t incarnation_random)
+{
+    if (replica_is_live(replica))
+        gcs_death(replica->gcs, node, store, incarnation_count, incarnation_random);
 }
 
 void replica_drain(struct replica *replica, bool on)

@@ -139,6 +139,10 @@ struct replica_transfer_status {
 void replica_transfer_status(const struct replica *replica,
                              struct replica_transfer_status *ret_status);
 
+/* Proof that an incarnation of another node has ended. */
+void replica_death(struct replica *replica, uint8_t node, const uint8_t store[16],
+                   uint64_t incarnation_count, uint64_t incarnation_random);
+
 /* Begin an orderly end: stop taking requests, finish what was taken, flush the store; then `done`.
  */
 void replica_stop(struct replica *replica, void (*done)(void *user), void *user);
@@ -155,8 +159,10 @@ struct replica_trace {
     void (*applied)(void *user, uint64_t index, const struct gcs_message *message_or_null,
                     struct hash128 history, struct hash128 digest);
     void (*released)(void *user, uint64_t index);
-    void (*view)(void *user, const struct gcs_view *view, bool self); /* may be NULL */
-    void (*running)(void *user, bool running);                        /* may be NULL */
+    void (*view)(void *user, const struct gcs_view *view, bool self, uint8_t rank);
+    void (*running)(void *user, bool running);
+    void (*opened)(void *user); /* anew, in the same life */
+    void (*out)(void *user, enum gcs_out why, const char *detail);
     void *user;
 };
 void replica_set_trace(struct replica *replica, const struct replica_trace *trace);

@@ -156,7 +156,8 @@ static bool server_gave_up(const struct server *server)
 static bool server_serves(const struct server *server)
 {
     const struct replica *replica = server->replica;
-    return replica_is_live(replica) && !replica->draining && !server_gave_up(server);
+    return replica_is_live(replica) && !replica->config.witness && !replica->draining &&
+           !server_gave_up(server);
 }
 
 static void hello_client(struct server_conn *c, const struct net_hello *hello)

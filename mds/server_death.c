@@ -65,7 +65,6 @@ void server_death_frame(struct server_conn *c, const struct net_frame *frame)
                 "node %u, start %llu, has ended: its "
                 "supervisor says so",
                 death.node, (unsigned long long)death.incarnation_count);
-    if (replica_is_live(c->server->replica))
-        gcs_death(c->server->replica->gcs, death.node, death.store, death.incarnation_count,
+    replica_death(c->server->replica, death.node, death.store, death.incarnation_count,
                   death.incarnation_random);
 }

@@ -79,6 +79,9 @@ void checks_started(struct checks *checks, uint32_t member);
 /* A member tells of a view; @self: it is in it, with this rank. */
 void checks_view(struct checks *checks, uint32_t member, const struct gcs_view *view, bool self,
                  uint8_t rank);
+/* It is told that the others went on without it: then one of them has, durably. Where it asked to
+ * leave, all of the next view have. */
+void checks_out(struct checks *checks, uint32_t member, bool asked);
 void checks_running(struct checks *checks, uint32_t member, bool running);
 
 /* A member applied `index`: a message, or (NULL) the event that begins an epoch. */

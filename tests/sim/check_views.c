@@ -98,6 +98,37 @@ void checks_view(struct checks *checks, uint32_t member, const struct gcs_view *
         m->installed = view->epoch;
 }
 
+static bool installed_by_all(const struct checks *checks, uint64_t epoch)
+{
+    const struct check_view *view = checks_view_of(checks, epoch);
+    for (uint8_t rank = 0; view && rank < view->count; rank++)
+        if (checks->members[view->nodes[rank] - 1].installed < epoch)
+            return false;
+    return view != NULL;
+}
+
+/* A view after `epoch`; @by_all: all of its members have installed it. */
+static bool next_installed(const struct checks *checks, uint64_t epoch, bool by_all)
+{
+    for (uint64_t later = epoch + 1; by_all && later <= checks->view_newest; later++)
+        if (installed_by_all(checks, later))
+            return true;
+    for (uint32_t i = 0; !by_all && i < checks->member_count; i++)
+        if (checks->members[i].installed > epoch)
+            return true;
+    return false;
+}
+
+void checks_out(struct checks *checks, uint32_t member, bool asked)
+{
+    const struct check_member *m = &checks->members[member];
+    if (m->inside && m->epoch > 0 && !next_installed(checks, m->epoch, asked))
+        world_violation(checks->world,
+                        "one primary: member %u is out of epoch %llu before %s installed the next "
+                        "view",
+                        member, (unsigned long long)m->epoch, asked ? "all have" : "anybody has");
+}
+
 void check_synchrony(struct checks *checks, uint32_t member, uint64_t index,
                      const struct order_entry *event)
 {

@@ -168,6 +168,7 @@ static void on_out(void *user, enum gcs_out why, const char *detail)
 {
     struct order_node *node = user;
     note(node, TRAP_OUT);
+    checks_out(&node->cluster->checks, node->member, node->leaving);
     node->running = false;
     node->ended = true;
     if (seat_out(node->cluster, node->member, why, detail))
