@@ -104,6 +104,8 @@ static void view(struct gcs *gcs)
 {
     struct gcs_view installed;
     driver_view(gcs, &installed);
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        driver_book_tell(&gcs->links[p]);
     driver_check_links(gcs);
     gcs->config.callbacks->view(gcs->config.user, &installed, gcs_core_is_member(gcs->core),
                                 gcs_core_rank(gcs->core));

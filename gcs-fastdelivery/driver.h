@@ -54,7 +54,10 @@ void driver_hang_up(struct driver_link *link);
 void driver_send(struct driver_link *link, const struct gcs_action *action);
 void driver_check_links(struct gcs *gcs);
 
-/* driver_book.c: the small state as the owner keeps it: the core's, and the addresses. */
+/* driver_book.c: addresses, told to the others; false: malformed. */
+void driver_book_tell(struct driver_link *link);
+bool driver_book_take(struct gcs *gcs, const void *bytes, size_t count);
+/* The small state as the owner keeps it: the core's, and the addresses. */
 size_t driver_book_encode(struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX]);
 /* @ret_bytes: of the core's state, which begins at @ret_core. 0 or -EBADMSG. */
 int driver_book_decode(struct gcs *gcs, const void *state, size_t bytes, const void **ret_core,

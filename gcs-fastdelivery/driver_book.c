@@ -1,5 +1,5 @@
-/* What the owner keeps for the group: the core's state, whom this member knows by which address,
- * and a hash over both. */
+/* Whom this member knows by which address: kept by the owner together with the core's state and a
+ * hash over both, and told to the others, so that one that joins finds all members. */
 #include "gcs-fastdelivery/driver.h"
 
 #include "base/cursor.h"
@@ -16,6 +16,8 @@ static void put_link(struct writer *w, const struct driver_link *link)
     writer_u8(w, (uint8_t)bytes);
     writer_bytes(w, link->member.address, bytes);
 }
+
+/* --- kept by the owner --- */
 
 size_t driver_book_encode(struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX])
 {
@@ -42,6 +44,33 @@ static void get_link(struct gcs *gcs, struct reader *r)
         reader_copy(r, member.address, bytes);
     if (!r->failed && member.node)
         driver_learn(gcs, &member);
+}
+
+/* --- told to others --- */
+
+enum { BOOK_BYTES_MAX = GCS_PEER_MAX * (3 + GCS_ADDRESS_BYTES) };
+
+void driver_book_tell(struct driver_link *link)
+{
+    struct gcs *gcs = link->gcs;
+    uint8_t bytes[BOOK_BYTES_MAX];
+    struct writer w = writer_make(bytes, sizeof bytes);
+    if (!link->conn || !link->greeted || !gcs_core_is_member(gcs->core))
+        return;
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        if (gcs->links[p].member.node && &gcs->links[p] != link)
+            put_link(&w, &gcs->links[p]);
+    MUST(!w.failed);
+    if (net_send(link->conn, GCS_FRAME_BOOK, bytes, (uint32_t)writer_used(&w), NULL) != 0)
+        return; /* it is told again with the next view */
+}
+
+bool driver_book_take(struct gcs *gcs, const void *bytes, size_t count)
+{
+    struct reader r = reader_make(bytes, count);
+    for (uint8_t p = 0; p < GCS_PEER_MAX && r.at < r.end; p++)
+        get_link(gcs, &r);
+    return reader_complete(&r);
 }
 
 int driver_book_decode(struct gcs *gcs, const void *state, size_t bytes, const void **ret_core,

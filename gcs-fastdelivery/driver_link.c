@@ -177,6 +177,7 @@ static void link_is_up(struct driver_link *link, const struct net_hello *hello)
     struct gcs_event event = event_of(GCS_EVENT_LINK_UP, link);
     event.member = identity_of(hello);
     (void)driver_event(gcs, &event);
+    driver_book_tell(link);
 }
 
 /* The answer to our hello. */
@@ -244,7 +245,10 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
     if (!link)
         return;
     link->heard_ns = loop_now_ns(link->gcs->config.loop);
-    if (link->greeted)
+    if (link->greeted && frame->type == GCS_FRAME_BOOK) {
+        if (!driver_book_take(link->gcs, frame->payload, frame->bytes))
+            driver_hang_up(link);
+    } else if (link->greeted)
         on_member_frame(link, frame);
     else
         on_hello(link, frame);

@@ -40,6 +40,7 @@ enum gcs_frame_type {
     GCS_FRAME_FEED_EPOCH,
     GCS_FRAME_FED,
     GCS_FRAME_END,
+    GCS_FRAME_BOOK = NET_FRAME_GCS_LAST, /* addresses; the shell's, not the core's */
 };
 
 enum {
