@@ -67,8 +67,6 @@ static void make_config(struct host *host, struct replica_config *config)
     config->store_user = host;
     config->listen = cluster->addresses[member_of_host(host)].address;
     config->node = (uint8_t)(member_of_host(host) + 1);
-    memcpy(config->members, cluster->addresses, sizeof config->members);
-    config->member_count = cluster->member_count;
     config->witness = is_witness(cluster, member_of_host(host));
     config->suspect_after_ns = cluster->suspect_after_ns;
     config->lease_ns = cluster->lease_ns;
@@ -89,6 +87,15 @@ static void make_config(struct host *host, struct replica_config *config)
     config->failed = on_failed;
 }
 
+/* Those who are members when a machine is added. */
+static void take_contacts(struct cluster *cluster, uint8_t node, struct replica_birth *birth)
+{
+    const struct check_view *view = checks_view_of(&cluster->checks, cluster->checks.view_newest);
+    for (uint8_t rank = 0; view && rank < view->count; rank++)
+        if (view->nodes[rank] != node)
+            birth->members[birth->member_count++] = cluster->addresses[view->nodes[rank] - 1];
+}
+
 /* @joins: it is added to a group that runs. */
 static void format_one(struct cluster *cluster, struct host *host, bool joins)
 {
@@ -98,9 +105,10 @@ static void format_one(struct cluster *cluster, struct host *host, bool joins)
     host->disk = sim_disk_create(host->platter);
     make_config(host, &config);
     memset(birth.cluster, 1, sizeof birth.cluster);
-    for (uint32_t i = 0; i < cluster->founder_count; i++)
-        if (!joins || i != member_of_host(host))
-            birth.members[birth.member_count++] = cluster->addresses[i];
+    if (joins)
+        take_contacts(cluster, config.node, &birth);
+    for (uint32_t i = 0; i < cluster->founder_count && !joins; i++)
+        birth.members[birth.member_count++] = cluster->addresses[i];
     int code = joins ? replica_join_format(&config, &birth, &error)
                      : replica_format(&config, &birth, &error);
     if (code < 0)
