@@ -70,6 +70,7 @@ struct push {
 /* A joiner that this member feeds with what was delivered. */
 struct feed {
     bool active, fetching, compare;
+    bool stale;    /* what is being fetched was for an earlier JOIN */
     bool welcome;  /* its WELCOME is owed */
     uint64_t next; /* index to be sent next */
     uint64_t have; /* index up to which it has all applied and stored */
@@ -90,8 +91,9 @@ struct peer {
     uint64_t sent;                 /* own messages sent on it */
     bool resume_known;             /* what its last RESUME said */
     uint16_t resume_flags;
-    uint64_t resume_epoch, resume_received;
-    bool grant_owed; /* for its last BEAT */
+    uint64_t resume_epoch;
+    uint64_t resume_received[MEMBERS]; /* by rank of that epoch */
+    bool grant_owed;                   /* for its last BEAT */
     uint64_t beat_time;
     struct push push;
     struct feed feed;
@@ -113,6 +115,14 @@ struct standing {
 
 enum durable_standing { STANDING_MEMBER, STANDING_CANDIDATE };
 
+/* Messages of an ended epoch that its cut left out, and that this member's log holds: those of
+ * `origin` behind `seq`. */
+struct void_mark {
+    uint64_t epoch, origin, seq;
+};
+
+enum { VOIDS_MAX = 16 };
+
 /* Small state on stable storage. Without hidden padding: compared as bytes. */
 struct durable {
     struct gcs_view_record view; /* installed */
@@ -120,7 +130,9 @@ struct durable {
     gcs_ballot promised;
     gcs_ballot accepted; /* 0: none */
     struct gcs_proposal proposal;
-    uint64_t event_index;                /* of the view's event; 0: not known */
+    uint64_t event_index; /* of the view's event; 0: not known */
+    uint64_t void_count;
+    struct void_mark voids[VOIDS_MAX];
     uint64_t cut[MEMBERS];               /* the cut that ended the epoch before */
     uint64_t floor[MEMBERS];             /* all members have stored up to here in the epoch */
     uint64_t incarnation_count[MEMBERS]; /* the highest known of each rank */

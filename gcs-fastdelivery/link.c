@@ -47,7 +47,7 @@ void link_say_resume(struct gcs_core *core, uint8_t peer)
 static void open_link(struct gcs_core *core, uint8_t at)
 {
     struct peer *peer = &core->peers[at];
-    uint64_t has = peer->resume_received;
+    uint64_t has = peer->resume_received[core->self];
     bool witness = core->view.members[peer->rank].witness || core->config.self.witness;
     if (!witness && (has > received(core)[core->self] || has < core->rings[core->self].base)) {
         action_close(core, at, "it resumes where it never was");
@@ -76,7 +76,9 @@ void link_up(struct gcs_core *core, const struct gcs_event *event)
     MUST(at < PEERS);
     struct peer *peer = &core->peers[at];
     link_down(core, at);
+    bool fetching = peer->feed.fetching;
     memset(peer, 0, sizeof *peer);
+    peer->feed.fetching = peer->feed.stale = fetching;
     peer->up = true;
     memcpy(&peer->member, &event->member, sizeof peer->member);
     peer->heard_ns = core->now;
@@ -119,7 +121,7 @@ void link_resume(struct gcs_core *core, uint8_t at, const struct gcs_frame *fram
     peer->resume_known = true;
     peer->resume_epoch = frame->epoch;
     peer->resume_flags = frame->flags;
-    peer->resume_received = core->self == NONE ? 0 : frame->received[core->self];
+    memcpy(peer->resume_received, frame->received, sizeof peer->resume_received);
     bool claims = frame->flags & (GCS_FLAG_MEMBER | GCS_FLAG_CANDIDATE);
     if (is_outside(core) || core->stage == STAGE_INSTALLING)
         return;

@@ -42,7 +42,7 @@ void sponsor_join(struct gcs_core *core, uint8_t at, const struct gcs_frame *fra
     bool fetching = feed->fetching;
     memset(feed, 0, sizeof *feed);
     feed->active = feed->welcome = true;
-    feed->fetching = fetching;
+    feed->fetching = feed->stale = fetching;
     feed->next = frame->index + 1;
     feed->have = frame->index;
     feed->have_epoch = frame->epoch;
@@ -68,8 +68,9 @@ void sponsor_fetched(struct gcs_core *core, uint8_t at, const struct gcs_message
 {
     struct peer *peer = &core->peers[at];
     struct feed *feed = &peer->feed;
-    if (!feed->active || !feed->fetching || index != feed->next || feed->barrier)
-        return;
+    if (!feed->active || !feed->fetching || feed->stale || index != feed->next || feed->barrier ||
+        index - feed->have > core->config.limits.window_messages)
+        return; /* what is too much for now is fetched again */
     feed->compare = false;
     if (!message->payload && feed->have != index - 1) {
         feed->barrier = true; /* all before it first; then it is fetched again */
@@ -101,8 +102,9 @@ void sponsor_fetched(struct gcs_core *core, uint8_t at, const struct gcs_message
 void sponsor_fetch_done(struct gcs_core *core, uint8_t at, bool found)
 {
     struct feed *feed = &core->peers[at].feed;
-    feed->fetching = false;
-    if (found || !feed->active)
+    bool stale = feed->stale;
+    feed->fetching = feed->stale = false;
+    if (found || stale || !feed->active)
         return;
     feed->active = false;
     tell(core, at, GCS_FRAME_SNAPSHOT, 0);
