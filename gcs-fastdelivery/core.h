@@ -16,7 +16,7 @@
 #include "gcs-fastdelivery/frame.h"
 #include "gcs-fastdelivery/gcs.h"
 
-enum { GCS_ACTIONS_PER_EVENT = 96, GCS_ACTIONS_MAX = 512, GCS_CORE_STATE_BYTES_MAX = 2048 };
+enum { GCS_ACTIONS_PER_EVENT = 96, GCS_ACTIONS_MAX = 512, GCS_CORE_STATE_BYTES_MAX = 3072 };
 
 struct gcs_core; /* opaque */
 

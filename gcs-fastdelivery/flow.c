@@ -170,7 +170,7 @@ void flow_trim_learned(struct gcs_core *core)
 bool flow_drop_all(struct gcs_core *core)
 {
     for (uint8_t k = 0; k < MEMBERS; k++)
-        while (core->rings[k].base < core->rings[k].delivered) {
+        while (core->rings[k].base < received(core)[k]) {
             if (!action_room_for_pump(core))
                 return false;
             drop_slot(core, k);

@@ -9,13 +9,28 @@
 
 #include <errno.h>
 
-static bool cut_is_here(const struct gcs_core *core, const struct gcs_proposal *proposal)
+/* Everything up to the cut is stored. There may be more: another ballot, which nobody accepted, had
+ * a larger cut. That is void, and a restart has to know; @ret_voids: how many origins it concerns.
+ */
+static bool cut_is_here(const struct gcs_core *core, const struct gcs_proposal *proposal,
+                        uint64_t *ret_voids)
 {
-    for (uint8_t k = 0; k < core->n; k++)
-        if (core->know[own_row(core)].received[k] != proposal->cut[k] ||
-            core->logged[k] != proposal->cut[k])
+    *ret_voids = 0;
+    for (uint8_t k = 0; k < core->n; k++) {
+        uint64_t has = core->know[own_row(core)].received[k];
+        if (has < proposal->cut[k] || core->logged[k] < proposal->cut[k])
             return false;
+        *ret_voids += has > proposal->cut[k];
+    }
     return true;
+}
+
+static void mark_voids(struct gcs_core *core)
+{
+    struct durable *wanted = &core->wanted;
+    for (uint8_t k = 0; k < core->n; k++)
+        if (received(core)[k] > core->cut[k])
+            wanted->voids[wanted->void_count++] = (struct void_mark){core->epoch, k, core->cut[k]};
 }
 
 void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_proposal *proposal)
@@ -33,7 +48,10 @@ void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_pro
                    back ? "the others went on without it" : "it was removed from the group");
         return;
     }
-    if (!core->config.self.witness && !cut_is_here(core, proposal)) {
+    uint64_t voids = 0;
+    if (!core->config.self.witness &&
+        (!cut_is_here(core, proposal, &voids) ||
+         core->wanted.void_count + voids > (is_outside(core) ? 0 : VOIDS_MAX))) {
         action_out(core, GCS_OUT_EXCLUDED, "it lacks messages that the others have");
         return;
     }
@@ -186,6 +204,8 @@ void install_pump(struct gcs_core *core)
         memset(wanted->floor, 0, sizeof wanted->floor);
         wanted->standing = STANDING_MEMBER;
         wanted->event_index = event_index(core);
+        if (!core->config.self.witness)
+            mark_voids(core);
         wanted->promised = wanted->accepted = 0;
         for (uint8_t k = 0; k < MEMBERS; k++)
             wanted->incarnation_count[k] = wanted->view.members[k].incarnation.count;

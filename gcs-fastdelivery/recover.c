@@ -17,10 +17,21 @@ static bool is_applied(const struct gcs_core *core, const struct gcs_message *me
     return !before(applied->ts, applied->rank, message->ts, message->origin);
 }
 
+static bool is_void(const struct gcs_core *core, const struct gcs_message *message)
+{
+    for (uint64_t i = 0; i < core->on_disk.void_count; i++) {
+        const struct void_mark *mark = &core->on_disk.voids[i];
+        if (mark->epoch == message->epoch && mark->origin == message->origin &&
+            message->seq > mark->seq)
+            return true;
+    }
+    return false;
+}
+
 static int keep_for_replay(struct gcs_core *core, const struct gcs_message *message)
 {
     struct replay *replay = &core->replay;
-    if (is_applied(core, message))
+    if (is_applied(core, message) || is_void(core, message))
         return 0;
     if (replay->count == core->config.recovered_max)
         return -ENOSPC;

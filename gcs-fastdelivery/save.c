@@ -36,6 +36,12 @@ static void encode(struct gcs_core *core)
     gcs_view_encode(&d->proposal.view, &w);
     put_vector(&w, d->proposal.cut);
     writer_u64(&w, d->event_index);
+    writer_u64(&w, d->void_count);
+    for (uint64_t i = 0; i < VOIDS_MAX; i++) {
+        writer_u64(&w, d->voids[i].epoch);
+        writer_u64(&w, d->voids[i].origin);
+        writer_u64(&w, d->voids[i].seq);
+    }
     put_vector(&w, d->cut);
     put_vector(&w, d->floor);
     put_vector(&w, d->incarnation_count);
@@ -57,13 +63,31 @@ static int decode(const void *state, size_t bytes, struct durable *ret)
     gcs_view_decode(&r, &d->proposal.view);
     get_vector(&r, d->proposal.cut);
     d->event_index = reader_u64(&r);
+    d->void_count = reader_u64(&r);
+    for (uint64_t i = 0; i < VOIDS_MAX; i++) {
+        d->voids[i].epoch = reader_u64(&r);
+        d->voids[i].origin = reader_u64(&r);
+        d->voids[i].seq = reader_u64(&r);
+    }
     get_vector(&r, d->cut);
     get_vector(&r, d->floor);
     get_vector(&r, d->incarnation_count);
-    bool plausible = gcs_view_plausible(&d->view) && d->standing <= STANDING_CANDIDATE &&
-                     d->promised < GCS_CLOCK_MAX && d->accepted <= d->promised &&
+    bool plausible = gcs_view_plausible(&d->view) && d->void_count <= VOIDS_MAX &&
+                     d->standing <= STANDING_CANDIDATE && d->promised < GCS_CLOCK_MAX &&
+                     d->accepted <= d->promised &&
                      (d->accepted == 0 || gcs_view_plausible(&d->proposal.view));
     return reader_complete(&r) && plausible ? 0 : -EBADMSG;
+}
+
+/* What the state machine holds durably is past them. */
+static void forget_voids(struct durable *d, uint64_t epoch)
+{
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < d->void_count; i++)
+        if (d->voids[i].epoch >= epoch)
+            d->voids[kept++] = d->voids[i];
+    memset(&d->voids[kept], 0, (VOIDS_MAX - kept) * sizeof *d->voids);
+    d->void_count = kept;
 }
 
 /* The founding view where there is no state yet. */
@@ -81,6 +105,7 @@ int save_load(struct gcs_core *core, const void *state, size_t bytes)
         durable.promised = durable.accepted = 0;
         memset(&durable.proposal, 0, sizeof durable.proposal);
     }
+    forget_voids(&durable, core->config.applied.position.epoch);
     core->on_disk = core->saving = core->wanted = durable;
     core->epoch = durable.view.epoch;
     view_take(core, &durable.view);

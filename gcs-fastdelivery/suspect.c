@@ -28,8 +28,10 @@ static bool is_missing(const struct gcs_core *core, uint8_t rank)
     if (core->standings[rank].gone)
         return peer == NONE; /* a new incarnation is there already */
     if (peer != NONE && core->peers[peer].resume_known &&
-        !(core->peers[peer].resume_flags & GCS_FLAG_MEMBER))
-        return true; /* it is there, and outside: it has lost what made it a member */
+        !(core->peers[peer].resume_flags & (GCS_FLAG_MEMBER | GCS_FLAG_CANDIDATE)) &&
+        !same_incarnation(&core->peers[peer].member.incarnation,
+                          &core->view.members[rank].incarnation))
+        return true; /* it has begun anew, outside: it lost what made it a member */
     if (peer != NONE)
         return core->now - core->peers[peer].heard_ns >= core->config.suspect_after_ns;
     uint64_t down_ns = core->started_ns + core->config.start_wait_ns;

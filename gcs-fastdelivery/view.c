@@ -87,10 +87,14 @@ void view_take(struct gcs_core *core, const struct gcs_view_record *view)
     core->n = view->count;
     core->self = view_rank(view, &core->config.self);
     core->data = view_data(view);
+    uint64_t held[MEMBERS];
+    for (uint8_t k = 0; k < MEMBERS; k++)
+        held[k] = core->standings[k].held_until;
     memset(core->standings, 0, sizeof core->standings);
     memset(core->absent_remove, 0, sizeof core->absent_remove);
     for (uint8_t k = 0; k < MEMBERS; k++) {
         core->standings[k].hears = 0xff;
+        core->standings[k].held_until = plant_lease_not_renewed ? held[k] : 0;
         core->peer_of_rank[k] = NONE;
     }
     core->slow = core->lost = 0;
