@@ -19,7 +19,7 @@ static void end(struct gcs *gcs)
         driver_hang_up(&gcs->links[p]);
 }
 
-static void fail(struct gcs *gcs, const char *text)
+void driver_fail(struct gcs *gcs, const char *text)
 {
     end(gcs);
     gcs->config.callbacks->failed(gcs->config.user, text);
@@ -166,7 +166,7 @@ static void act(struct gcs *gcs, const struct gcs_action *action)
         out(gcs, action);
         break;
     case GCS_ACTION_FAILED:
-        fail(gcs, action->text);
+        driver_fail(gcs, action->text);
         break;
     }
 }

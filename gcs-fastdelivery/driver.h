@@ -40,6 +40,8 @@ struct gcs {
 /* driver.c: one event; what follows from it is done at the end of the turn, in LOOP_PHASE_ORDER. */
 int driver_event(struct gcs *gcs, struct gcs_event *event);
 void driver_start(struct gcs *gcs);
+/* The end: `failed` is called, nothing after it. */
+void driver_fail(struct gcs *gcs, const char *text);
 void driver_tick(struct loop_timer *timer);
 void driver_clock(struct loop_timer *timer);
 void driver_describe_waiting(struct gcs *gcs, char text[GCS_WAITING_BYTES]);

@@ -157,11 +157,27 @@ static const char *refusal(const struct gcs *gcs, const struct net_hello *hello)
         return "not a member of a group";
     if (memcmp(hello->cluster, own->cluster, sizeof own->cluster) != 0)
         return "another cluster";
+    if (hello->lineage_generation > own->lineage_generation)
+        return "a newer lineage than this one";
     if (hello->lineage_random != own->lineage_random ||
         hello->lineage_generation != own->lineage_generation)
         return "another lineage: the cluster was recovered by force without it; give it an empty "
                "data directory and add it again";
     return gcs_core_accepts(gcs->core, &member);
+}
+
+/* The cluster was recovered by force, without this member: what it may still think of as the group
+ * must not serve any more. */
+static bool is_fenced(struct gcs *gcs, const struct net_hello *hello)
+{
+    const struct net_hello *own = &gcs->config.hello;
+    if (memcmp(hello->cluster, own->cluster, sizeof own->cluster) != 0 ||
+        hello->lineage_generation <= own->lineage_generation)
+        return false;
+    if (!gcs->ended)
+        driver_fail(gcs, "the cluster was recovered by force without this member; give it an empty "
+                         "data directory and add it again");
+    return true;
 }
 
 static void link_is_up(struct driver_link *link, const struct net_hello *hello)
@@ -199,6 +215,8 @@ static void on_hello(struct driver_link *link, const struct net_frame *frame)
         link_is_up(link, &hello);
         return;
     }
+    if (frame->type == NET_FRAME_HELLO && is_fenced(gcs, &hello))
+        return;
     int text_bytes = frame->type == NET_FRAME_REFUSED && frame->bytes < 256 ? (int)frame->bytes : 0;
     log_limited(&gcs->log_limit, 1, LOG_LEVEL_WARNING, "order", "member %u (%s): %s%s%.*s",
                 link->member.node, link->member.address, why, text_bytes ? ": " : "", text_bytes,
@@ -371,9 +389,13 @@ void driver_check_links(struct gcs *gcs)
     }
 }
 
-static void refuse(struct net_conn *conn, const char *why)
+/* One of an older lineage has to learn that there is a newer one: by this member's hello. */
+static void refuse(struct gcs *gcs, struct net_conn *conn, const struct net_hello *hello,
+                   const char *why)
 {
     conn->user = NULL;
+    if (hello->lineage_generation < gcs->config.hello.lineage_generation && !say_hello(gcs, conn))
+        log_debug("order", "no hello to one of an older lineage");
     /* The text is for people; where it can't be sent the closing says enough. */
     if (net_send(conn, NET_FRAME_REFUSED, why, (uint32_t)strlen(why), NULL) != 0)
         log_debug("order", "refused without a word: %s", why);
@@ -403,7 +425,8 @@ const struct net_handlers *gcs_accept(struct gcs *gcs, struct net_conn *conn,
         why = collision(gcs, link, hello);
     }
     if (why) {
-        refuse(conn, why);
+        refuse(gcs, conn, hello, why);
+        (void)is_fenced(gcs, hello);
         return NULL;
     }
     driver_hang_up(link);
