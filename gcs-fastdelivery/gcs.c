@@ -126,6 +126,8 @@ static int make_core(struct gcs *gcs, const void *state, size_t state_bytes, str
         return error_set(error, -EINVAL, "window or recovered messages beyond all limits");
     if (state_bytes && driver_book_decode(gcs, state, state_bytes, &core_state, &core_bytes))
         return error_set(error, -EBADMSG, "the group's state is damaged");
+    if (config.outside)
+        core_bytes = 0;
     gcs->memory = calloc(1, bytes);
     if (!gcs->memory)
         return error_set(error, -ENOMEM, "no memory for the order (%zu bytes)", bytes);

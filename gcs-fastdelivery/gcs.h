@@ -161,7 +161,8 @@ struct gcs_config {
     uint8_t node;                    /* this member */
     bool witness;                    /* what this member is */
     char address[GCS_ADDRESS_BYTES]; /* of this member, as others reach it */
-    bool outside;                    /* begin outside and join; `state` and the log are not used */
+    bool outside;                    /* begin outside and join; of `state` only the
+                                        addresses are used, of the log nothing */
     bool added;                      /* outside: an operator added it; without it only an absent
                                         member is let in again */
     struct net_hello hello;          /* sent on every link; epoch is filled in */

@@ -57,6 +57,15 @@ static void give_up_levelling(struct gcs_core *core)
         action_out(core, GCS_OUT_EXCLUDED, "the view that was to take it in did not come");
 }
 
+/* What it has is delivered, applied and stored: JOIN may say so. */
+static bool is_at_rest(const struct gcs_core *core)
+{
+    const struct journal *journal = &core->journal;
+    return !core->learn_epoch && core->applied == core->delivered &&
+           core->delivered == core->learn_base + journal->received &&
+           journal->stored == journal->received;
+}
+
 /* Another sponsor where there is none, or where the last one gives nothing. */
 void join_tick(struct gcs_core *core)
 {
@@ -67,6 +76,8 @@ void join_tick(struct gcs_core *core)
         return;
     uint8_t first = (uint8_t)random_below(core, PEERS);
     core->sponsor = NONE;
+    if (!is_at_rest(core))
+        return;
     for (uint8_t i = 0; i < PEERS && core->sponsor == NONE; i++) {
         uint8_t peer = (uint8_t)((first + i) % PEERS);
         if (may_sponsor(&core->peers[peer]))

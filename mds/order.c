@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_received(void *user, const struct gcs_message *message)
@@ -269,13 +270,27 @@ static int recover_message(void *user, const struct gcs_message *message)
     return gcs_recover(replica->gcs, message, &replica->error);
 }
 
+/* Outside there is no vote, but whom it knew is still of use. */
+static int create(struct replica *replica, const struct gcs_config *order, struct error *error)
+{
+    size_t bytes = 0;
+    void *contacts = NULL;
+    if (!order->outside) {
+        const void *state = journal_state(replica->journal, &bytes);
+        return gcs_create(order, state, bytes, &replica->gcs, error);
+    }
+    int rc = standing_contacts(replica->config.disk, &contacts, &bytes, error);
+    if (rc == 0)
+        rc = gcs_create(order, contacts, bytes, &replica->gcs, error);
+    free(contacts);
+    return rc;
+}
+
 int order_open(struct replica *replica, bool outside, struct error *error)
 {
     struct gcs_config order;
-    size_t bytes = 0;
     order_config(replica, outside, &order);
-    const void *state = journal_state(replica->journal, &bytes);
-    int rc = gcs_create(&order, outside ? NULL : state, outside ? 0 : bytes, &replica->gcs, error);
+    int rc = create(replica, &order, error);
     if (rc < 0)
         return error_wrap(error, rc, "the group");
     rc = journal_recovered(replica->journal, recover_message, replica);

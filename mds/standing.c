@@ -55,10 +55,35 @@ static int wipe(struct disk *disk)
     return rc == 0 ? disk->ops->sync_directory(disk) : rc;
 }
 
+/* The vote's file knows the other nodes' addresses: whom to ask to be let in again. */
+static int keep_contacts(struct disk *disk, struct error *error)
+{
+    void *content;
+    size_t bytes;
+    int rc = metafile_read(disk, "group", &content, &bytes, error);
+    if (rc != 0)
+        return rc == METAFILE_ABSENT ? 0 : rc;
+    rc = metafile_write(disk, "contacts", content, bytes, error);
+    free(content);
+    return rc;
+}
+
+int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes, struct error *error)
+{
+    int rc = metafile_read(disk, "contacts", ret_state, ret_bytes, error);
+    if (rc != METAFILE_ABSENT)
+        return rc;
+    *ret_state = NULL;
+    *ret_bytes = 0;
+    return 0;
+}
+
 int standing_leave(struct disk *disk, enum standing standing, struct error *error)
 {
     uint8_t mark = (uint8_t)standing;
     int rc = metafile_write(disk, "outside", &mark, sizeof mark, error);
+    if (rc == 0)
+        rc = keep_contacts(disk, error);
     if (rc < 0)
         return rc;
     rc = wipe(disk);

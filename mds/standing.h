@@ -22,4 +22,9 @@ int standing_read(struct disk *disk, const struct identity *identity, enum stand
 /* Give up the vote and what the log holds. @standing: OUT or EMPTY. */
 int standing_leave(struct disk *disk, enum standing standing, struct error *error) WARN_UNUSED;
 
+/* What the last vote knew of addresses, for gcs_create(outside): on the heap, for the caller to
+ * free; NULL: nothing. */
+int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes,
+                      struct error *error) WARN_UNUSED;
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "mds/record.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -324,7 +325,16 @@ static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, cons
 static void load_describe(struct cluster *cluster, uint32_t member, char text[256])
 {
     char *status = replica_node_status(&cluster->members[member]);
-    snprintf(text, 256, "%.255s", status ? status : "is off");
+    json_t *object = status ? json_loads(status, 0, NULL) : NULL;
+    const char *state = "?", *waiting = "";
+    json_int_t epoch = 0, index = 0, delivered = 0, released = 0;
+    (void)json_unpack(object, "{s:s,s?I,s?I,s?I,s?I,s?s}", "state", &state, "epoch", &epoch,
+                      "index", &index, "delivered", &delivered, "released", &released,
+                      "waiting_for", &waiting);
+    snprintf(text, 256, "%s, epoch %lld, applied %lld, delivered %lld, released %lld, %.100s",
+             object ? state : "off", (long long)epoch, (long long)index, (long long)delivered,
+             (long long)released, waiting);
+    json_decref(object);
     free(status);
 }
 
