@@ -263,7 +263,7 @@ int replica_leave(struct replica *replica, bool back, struct error *error)
     outside->leaving = true;
     outside->leave_back = back;
     outside->leave_deadline_ns = loop_now_ns(replica->loop) + leave_patience_ns;
-    replica_drain(replica, true);
+    server_drain(replica->server);
     leave_poll(&outside->leave);
     return 0;
 }

@@ -157,7 +157,7 @@ static bool server_serves(const struct server *server)
 {
     const struct replica *replica = server->replica;
     return replica_is_live(replica) && !replica->config.witness && !replica->draining &&
-           !server_gave_up(server);
+           !replica->outside.leaving && !server_gave_up(server);
 }
 
 static void hello_client(struct server_conn *c, const struct net_hello *hello)
@@ -362,7 +362,7 @@ static void on_sweep(struct loop_timer *timer)
     watch_order(server->replica);
     if (server_gave_up(server))
         server_close_clients(server);
-    else if (server->replica->draining)
+    else if (server->replica->draining || server->replica->outside.leaving)
         server_drain(server);
     loop_timer_start(&server->sweep, sweep_ns);
 }
