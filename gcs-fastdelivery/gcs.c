@@ -37,9 +37,9 @@ static bool callbacks_complete(const struct gcs_callbacks *c)
            c->snapshot_needed && c->out && c->failed;
 }
 
-static int check_members(const struct gcs_config *config, struct error *error)
+static int check_members(const struct gcs_config *config, bool founds, struct error *error)
 {
-    bool found = config->outside;
+    bool found = !founds;
     if (config->member_count > GCS_MEMBER_MAX)
         return error_set(error, -EINVAL, "%u members; up to %d are possible", config->member_count,
                          GCS_MEMBER_MAX);
@@ -51,6 +51,8 @@ static int check_members(const struct gcs_config *config, struct error *error)
     }
     if (!config->node)
         return error_set(error, -EINVAL, "a node id counts from 1");
+    if (!found)
+        return error_set(error, -EINVAL, "this member is not one of the founders");
     return 0;
 }
 
@@ -70,7 +72,7 @@ static int check_times(const struct gcs_config *config, struct error *error)
     return 0;
 }
 
-static int check_config(const struct gcs_config *config, struct error *error)
+static int check_config(const struct gcs_config *config, bool founds, struct error *error)
 {
     if (!config->loop || !config->transport || !callbacks_complete(config->callbacks))
         return error_set(error, -EINVAL, "loop, transport and all callbacks are needed");
@@ -81,7 +83,7 @@ static int check_config(const struct gcs_config *config, struct error *error)
     if (config->hello.incarnation_count == 0)
         return error_set(error, -EINVAL, "an incarnation counts from 1");
     int code = check_times(config, error);
-    return code ? code : check_members(config, error);
+    return code ? code : check_members(config, founds, error);
 }
 
 static struct gcs_core_config core_config(const struct gcs_config *config)
@@ -161,7 +163,7 @@ static void widen_limits(struct gcs_config *config)
 int gcs_create(const struct gcs_config *config, const void *state, size_t state_bytes,
                struct gcs **ret_gcs, struct error *error)
 {
-    int code = check_config(config, error);
+    int code = check_config(config, !config->outside && !state_bytes, error);
     if (code)
         return code;
     struct gcs *gcs = calloc(1, sizeof *gcs);
