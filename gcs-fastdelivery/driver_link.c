@@ -347,8 +347,14 @@ int driver_links_init(struct gcs *gcs)
     return code;
 }
 
-/* DATA that a full queue refuses is sent again when it drained; an acknowledgement is repeated by
- * the next one anyway; anything else is worth a new connection. */
+/* The next heartbeat says the same, and more. */
+static bool is_repeated(uint16_t type)
+{
+    return type == GCS_FRAME_ACK || type == GCS_FRAME_BEAT || type == GCS_FRAME_GRANT;
+}
+
+/* DATA that a full queue refuses is sent again when it drained; what is repeated anyway is dropped;
+ * anything else is worth a new connection. */
 void driver_send(struct driver_link *link, const struct gcs_action *action)
 {
     if (!link->conn || !link->greeted)
@@ -362,7 +368,7 @@ void driver_send(struct driver_link *link, const struct gcs_action *action)
         link->gcs->acknowledgements_sent += action->type == GCS_FRAME_ACK;
         return;
     }
-    if (code != NET_E_FULL || action->type == GCS_FRAME_ACK)
+    if (code != NET_E_FULL || is_repeated(action->type))
         return;
     if (!data) {
         driver_hang_up(link);

@@ -77,8 +77,10 @@ void link_up(struct gcs_core *core, const struct gcs_event *event)
     struct peer *peer = &core->peers[at];
     link_down(core, at);
     bool fetching = peer->feed.fetching;
+    uint64_t sent = peer->sent;
     memset(peer, 0, sizeof *peer);
     peer->feed.fetching = peer->feed.stale = fetching;
+    peer->sent = sent;
     peer->up = true;
     memcpy(&peer->member, &event->member, sizeof peer->member);
     peer->heard_ns = core->now;
