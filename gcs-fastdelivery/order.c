@@ -175,8 +175,8 @@ static void release_pump(struct gcs_core *core)
 {
     uint64_t index = core->released;
     if (index < core->event_index) {
-        if (!installed_by_all(core))
-            return;
+        if (core->releasable <= core->event_index && !installed_by_all(core))
+            return; /* what all have stored of this epoch says so too */
         index = core->event_index;
     }
     for (uint64_t next = index + 1; next <= core->delivered; next++) {
