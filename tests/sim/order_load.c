@@ -17,7 +17,7 @@ enum { PAYLOAD_HEAD_BYTES = 8 };
 /* One payload that was handed to a member. */
 struct sent {
     uint64_t hash;
-    uint64_t opened; /* incarnation of the member that sent it */
+    uint64_t opened; /* the incarnation of the member that sent it, by its random part */
     uint8_t member;
     bool ordered;
 };
@@ -96,7 +96,7 @@ static void sent_add(struct order_load *load, uint32_t member, const struct blob
     load->sent[load->sent_count++] = (struct sent){
         .hash = hash64(payload->data, payload->bytes),
         .member = (uint8_t)member,
-        .opened = load->cluster->seats[member].incarnation_count,
+        .opened = load->cluster->seats[member].incarnation_random,
     };
 }
 
@@ -238,7 +238,7 @@ static bool load_drained(struct cluster *cluster, char detail[256])
     struct order_load *load = load_of(cluster);
     for (; load->settled < load->sent_count; load->settled++) {
         const struct sent *sent = &load->sent[load->settled];
-        if (sent->ordered || sent->opened != cluster->seats[sent->member].incarnation_count)
+        if (sent->ordered || sent->opened != cluster->seats[sent->member].incarnation_random)
             continue;
         snprintf(detail, 256, "payload %llu of member %u is not ordered",
                  (unsigned long long)load->settled, sent->member);
