@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 static const uint64_t silence_ns = 10000000000;
 
@@ -21,7 +20,8 @@ struct chunk {
     uint64_t number, hash;
     bool last; /* no chunk: sync and verify */
     struct blob *content;
-    STAILQ_ENTRY(chunk) link;
+    int code;         /* the helper's answer: of this chunk, or of one before it */
+    uint64_t records; /* written with it and before it */
 };
 
 struct transfer_receive {
@@ -32,13 +32,13 @@ struct transfer_receive {
     bool greeted, begun, all_here, told;
     uint64_t heard_ns;
     uint64_t chunks_received, hash;
-    uint64_t expected, bytes, written_chunks;
+    uint64_t expected, bytes, written_records;
     uint32_t percent_said;
     uint32_t waiting; /* chunks given to the helper */
     uint8_t state[STATE_BYTES_MAX];
     size_t state_bytes;
     uint64_t end_chunks, end_records, end_hash;
-    /* of the helper */
+    /* of the helper; the loop reads the text once a code has come */
     int code;
     struct error error;
     uint64_t records;
@@ -128,6 +128,8 @@ static void chunk_run(struct work *work)
     struct transfer_receive *receive = chunk->receive;
     if (receive->code == 0)
         receive->code = chunk->last ? verify(receive) : write_chunk(receive, chunk);
+    chunk->code = receive->code;
+    chunk->records = receive->records;
 }
 
 /* --- on the loop --- */
@@ -164,7 +166,7 @@ static uint32_t percent(const struct transfer_receive *receive)
 {
     if (receive->all_here)
         return 100;
-    uint64_t share = receive->expected ? 100 * receive->records / receive->expected : 0;
+    uint64_t share = receive->expected ? 100 * receive->written_records / receive->expected : 0;
     return share < 99 ? (uint32_t)share : 99;
 }
 
@@ -182,15 +184,15 @@ static void chunk_done(struct work *work)
     struct chunk *chunk = CONTAINER_OF(work, struct chunk, work);
     struct transfer_receive *receive = chunk->receive;
     bool last = chunk->last;
+    int code = chunk->code;
+    receive->written_records = chunk->records;
     blob_unref(chunk->content);
     free(chunk);
     receive->waiting--;
-    receive->written_chunks++;
     if (receive->told)
         return;
-    if (receive->code)
-        end(receive, receive->code,
-            receive->error.text[0] ? receive->error.text : strerror(-receive->code));
+    if (code)
+        end(receive, code, receive->error.text[0] ? receive->error.text : strerror(-code));
     else if (last)
         end(receive, 0, "");
     else {
@@ -237,7 +239,7 @@ static void on_chunk(struct transfer_receive *receive, const struct net_frame *f
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
     struct chunk chunk = {.number = reader_u64(&r), .hash = reader_u64(&r)};
-    if (!receive->begun || r.failed || frame->bytes > TRANSFER_CHUNK_BYTES ||
+    if (!receive->begun || receive->all_here || r.failed || frame->bytes > TRANSFER_CHUNK_BYTES ||
         receive->waiting >= TRANSFER_CREDITS || chunk.number != receive->chunks_received + 1) {
         end(receive, -EPROTO, "a chunk that was not due");
         return;
