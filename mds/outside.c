@@ -22,7 +22,7 @@ static const uint64_t leave_poll_ns = 5000000, leave_patience_ns = 1000000000;
 static void end_group(struct replica *replica, uint64_t pause_ns)
 {
     replica->outside.ending = true;
-    replica->running = false;
+    replica->running = replica->in_view = replica->is_lowest = false;
     if (!replica->unserved_since_ns)
         replica->unserved_since_ns = loop_now_ns(replica->loop);
     loop_timer_start(&replica->outside.again, pause_ns);
@@ -35,8 +35,7 @@ void outside_out(struct replica *replica, enum gcs_out why, const char *detail)
     if (replica->trace.out)
         replica->trace.out(replica->trace.user, why, detail);
     bool back = why == GCS_OUT_EXCLUDED && !(outside->leaving && !outside->leave_back);
-    outside->standing = why == GCS_OUT_DIVERGED ? STANDING_EMPTY : STANDING_OUT;
-    outside->keep_old = why == GCS_OUT_DIVERGED;
+    outside->standing = why == GCS_OUT_DIVERGED ? STANDING_DIVERGED : STANDING_OUT;
     outside->stay_away = !back && why != GCS_OUT_DIVERGED;
     end_group(replica, 0);
 }
@@ -53,11 +52,12 @@ void outside_snapshot_needed(struct replica *replica, const struct gcs_member *s
 
 /* --- snapshots --- */
 
+/* Doubled each time, and up to half as long again by chance. */
 static uint64_t next_pause(struct outside *outside)
 {
     uint64_t pause = outside->pause_ns ? outside->pause_ns : pause_ns_least;
     outside->pause_ns = 2 * pause < pause_ns_most ? 2 * pause : pause_ns_most;
-    return pause;
+    return pause + prng_below(&outside->prng, pause / 2);
 }
 
 static bool try_contact(struct replica *replica, const struct gcs_member *member)
@@ -95,6 +95,7 @@ static void end_transfer(struct replica *replica)
     store_close(outside->incoming);
     outside->receive = NULL;
     outside->incoming = NULL;
+    outside->whole = false;
 }
 
 static void received(void *user, int code, const char *detail)
@@ -105,7 +106,7 @@ static void received(void *user, int code, const char *detail)
         log_warning("replica", "the snapshot of node %u: %s", outside->sponsor.node, detail);
         outside->sponsor.node = 0;
     } else {
-        outside->standing = STANDING_OUT;
+        outside->whole = true;
         outside->pause_ns = 0;
     }
     loop_timer_start(&outside->again, code < 0 ? next_pause(outside) : 0);
@@ -142,7 +143,10 @@ static int begin_transfer(struct replica *replica, struct error *error)
     config.incoming = outside->incoming;
     log_info("replica", "fetching a snapshot from node %u (%s)", outside->sponsor.node,
              outside->sponsor.address);
-    return transfer_receive_start(&config, &outside->receive, error);
+    rc = transfer_receive_start(&config, &outside->receive, error);
+    if (rc < 0) /* the address is of others' making */
+        received(replica, rc, error->text);
+    return 0;
 }
 
 /* The new store takes the old one's place; the mark follows, so that a crash in between fetches
@@ -150,10 +154,10 @@ static int begin_transfer(struct replica *replica, struct error *error)
 static int promote(struct replica *replica, struct error *error)
 {
     struct outside *outside = &replica->outside;
+    bool keep_old = outside->standing == STANDING_DIVERGED;
     end_transfer(replica);
-    int rc = replica->config.store_promote(replica->config.store_user, outside->keep_old, error);
-    outside->keep_old = false;
-    return rc;
+    outside->standing = STANDING_OUT;
+    return replica->config.store_promote(replica->config.store_user, keep_old, error);
 }
 
 /* --- again --- */
@@ -185,14 +189,14 @@ static int go_on(struct replica *replica, struct error *error)
     struct outside *outside = &replica->outside;
     if (outside->stay_away)
         return remove_for_good(replica, error);
-    if (outside->receive && outside->standing == STANDING_OUT) {
+    if (outside->whole) {
         int rc = promote(replica, error);
         return rc < 0 ? rc : open_outside(replica, error);
     }
     end_transfer(replica);
     if (outside->standing == STANDING_OUT || replica->config.witness)
         return open_outside(replica, error);
-    int rc = standing_leave(replica->config.disk, STANDING_EMPTY, error);
+    int rc = standing_leave(replica->config.disk, outside->standing, error);
     return rc < 0 ? rc : begin_transfer(replica, error);
 }
 
@@ -212,7 +216,9 @@ static void again(struct loop_timer *timer)
 int outside_start(struct replica *replica, struct error *error)
 {
     struct outside *outside = &replica->outside;
-    int rc = standing_read(replica->config.disk, &replica->identity, &outside->standing, error);
+    const struct replica_config *config = &replica->config;
+    prng_init(&outside->prng, hash64(config->random, sizeof config->random));
+    int rc = standing_read(config->disk, &replica->identity, &outside->standing, error);
     if (rc < 0)
         return rc;
     replica->phase = REPLICA_AWAY;
@@ -220,12 +226,12 @@ int outside_start(struct replica *replica, struct error *error)
         log_warning("replica", "this node was removed from the group and stays away");
         return 0;
     }
-    if (outside->standing == STANDING_EMPTY && !replica->config.witness) {
+    bool has_store = outside->standing == STANDING_IN || outside->standing == STANDING_OUT;
+    if (!has_store && !config->witness) {
         loop_timer_start(&outside->again, 0);
         return 0;
     }
-    enum standing standing = outside->standing == STANDING_IN ? STANDING_IN : STANDING_OUT;
-    rc = replica_open(replica, standing, error);
+    rc = replica_open(replica, has_store ? outside->standing : STANDING_OUT, error);
     if (rc == 0)
         replica_begin(replica);
     return rc;
@@ -249,10 +255,15 @@ static void leave_poll(struct loop_timer *timer)
     if (!outside->leaving || !replica_is_live(replica))
         return;
     bool idle = replica->config.witness || submit_is_idle(replica);
+    int rc = GCS_E_NOT_RUNNING;
     if (idle || loop_now_ns(replica->loop) >= outside->leave_deadline_ns)
-        if (gcs_leave(replica->gcs, outside->leave_back) == 0)
-            return;
-    loop_timer_start(timer, leave_poll_ns);
+        rc = gcs_leave(replica->gcs, outside->leave_back);
+    if (rc == GCS_E_NOT_RUNNING)
+        loop_timer_start(timer, leave_poll_ns);
+    if (rc != -EBUSY)
+        return;
+    outside->leaving = false;
+    log_warning("replica", "it stays in the group: meanwhile nobody else has the data");
 }
 
 int replica_leave(struct replica *replica, bool back, struct error *error)
@@ -320,7 +331,9 @@ int replica_force(struct replica *replica, uint64_t lineage_random, uint64_t *re
     }
     replica->phase = REPLICA_SERVING;
     rc = gcs_force(replica->gcs, ret_index);
-    return rc == 0 ? 0 : error_set(error, -EINVAL, "the group cannot go on alone from here");
+    if (rc < 0)
+        replica_fail(replica, "the group cannot go on alone from here");
+    return rc == 0 ? 0 : error_set(error, -EIO, "the group cannot go on alone from here");
 }
 
 void replica_transfer_status(const struct replica *replica,

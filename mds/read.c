@@ -114,15 +114,27 @@ static bool may_begin(const struct replica *replica)
 }
 
 /* After the read was executed, and at the moment of the answer: the lease has to hold now. The
- * planted bug looked when the read came. */
-static bool may_answer(const struct read *read)
-{
+ * planted bug looked before it began, and not again after it had waited for something. */
 #ifdef TUTTI_PLANT_LEASE_BEFORE_READ
-    return read->had_lease;
-#else
-    return gcs_may_read(read->replica->gcs);
-#endif
+static void look_before(struct read *read)
+{
+    read->had_lease = read->had_lease || gcs_may_read(read->replica->gcs);
 }
+static bool may_answer(struct read *read)
+{
+    bool had_lease = read->had_lease;
+    read->had_lease = false;
+    return had_lease;
+}
+#else
+static void look_before(struct read *read)
+{
+}
+static bool may_answer(struct read *read)
+{
+    return gcs_may_read(read->replica->gcs);
+}
+#endif
 
 /* It is executed again when that may be: when an epoch runs, or the lease is back. */
 static void park(struct read *read)
@@ -244,6 +256,7 @@ static void read_record(struct read *read)
 void read_attempt(struct read *read)
 {
     struct replica *replica = read->replica;
+    look_before(read);
     if (!may_begin(replica)) {
         park(read);
     } else if (read->waited && apply_is_partial(replica)) {
@@ -271,9 +284,6 @@ int reads_start(struct replica *replica, struct server_conn *conn, const void *b
     read->wait.done = fetched;
     replica->reads.out++;
     replica->reads.counters.reads++;
-#ifdef TUTTI_PLANT_LEASE_BEFORE_READ
-    read->had_lease = gcs_may_read(replica->gcs);
-#endif
     server_conn_charge(conn, cost);
     TAILQ_INSERT_TAIL(server_conn_reads(conn), read, conn_link);
     read_attempt(read);

@@ -129,16 +129,23 @@ void replica_set_trace(struct replica *replica, const struct replica_trace *trac
 
 static const uint64_t stop_poll_ns = 10000000, stop_drain_ns = 3000000000;
 
+static void stop_end(struct replica *replica)
+{
+    if (replica->stop_ended)
+        return;
+    replica->stop_ended = true;
+    replica->stop_done(replica->stop_user);
+}
+
 static void stop_synced(struct cache_wait *wait)
 {
-    struct replica *replica = CONTAINER_OF(wait, struct replica, stop_sync);
-    replica->stop_done(replica->stop_user);
+    stop_end(CONTAINER_OF(wait, struct replica, stop_sync));
 }
 
 static void stop_drained(struct replica *replica)
 {
     if (!replica->cache) {
-        replica->stop_done(replica->stop_user);
+        stop_end(replica);
         return;
     }
     replica->stop_syncing = true;
@@ -147,21 +154,35 @@ static void stop_drained(struct replica *replica)
         replica_fail(replica, "no memory to flush the store");
 }
 
+static bool is_late(const struct replica *replica)
+{
+    return loop_now_ns(replica->loop) >= replica->stop_deadline_ns;
+}
+
 static bool is_drained(const struct replica *replica)
 {
-    return !replica->cache || loop_now_ns(replica->loop) >= replica->stop_deadline_ns ||
+    return !replica->cache || is_late(replica) ||
            (submit_is_idle(replica) && replica->reads.out == 0);
+}
+
+/* With durability = memory only what is released may be flushed (journal.h), and where nothing goes
+ * on in the group that may never come. The log has it. */
+static bool waits_for_release(const struct replica *replica)
+{
+    return replica->cache && replica->config.durability == GCS_DURABILITY_MEMORY &&
+           replica->apply.index_released < replica->apply.record.index && !order_goes_on(replica);
 }
 
 static void stop_poll(struct loop_timer *timer)
 {
     struct replica *replica = CONTAINER_OF(timer, struct replica, stop_timer);
-    if (replica->phase == REPLICA_FAILED || replica->stop_syncing)
+    if (replica->phase == REPLICA_FAILED || replica->stop_ended)
         return;
-    if (is_drained(replica))
+    loop_timer_start(timer, stop_poll_ns);
+    if (!replica->stop_syncing && is_drained(replica))
         stop_drained(replica);
-    else
-        loop_timer_start(timer, stop_poll_ns);
+    else if (is_late(replica) && waits_for_release(replica))
+        stop_end(replica);
 }
 
 void replica_stop(struct replica *replica, void (*done)(void *user), void *user)

@@ -17,6 +17,7 @@
 #include "mds/standing.h"
 #include "mds/txn.h"
 #include "base/buffer.h"
+#include "base/prng.h"
 #include "store/cache.h"
 
 #include <sys/queue.h>
@@ -209,12 +210,13 @@ struct outside {
     struct loop_timer again;   /* close and open anew, or fetch a snapshot, from the loop */
     enum standing standing;    /* with which it opens next; IN: as the disk says */
     bool stay_away;            /* removed */
-    bool keep_old;             /* the store is evidence of a divergence */
     struct gcs_member sponsor; /* whom to ask for a snapshot; node 0: anybody */
     uint32_t contact_next;
     uint64_t pause_ns;
+    struct prng prng; /* jitter of the pauses */
     struct store *incoming;
     struct transfer_receive *receive;
+    bool whole;              /* `incoming` is, and waits for its promotion */
     struct loop_timer leave; /* asks to leave once nothing is on its way */
     bool ending;             /* the group has called for the last time */
     bool leaving, leave_back;
@@ -256,7 +258,7 @@ struct replica {
     bool expire_out; /* a SESSION_EXPIRE of this replica's is on its way */
     struct loop_timer stop_timer;
     struct cache_wait stop_sync;
-    bool stop_syncing;
+    bool stop_syncing, stop_ended;
     uint64_t stop_deadline_ns;
     void (*stop_done)(void *user);
     void *stop_user;

@@ -31,7 +31,8 @@ int standing_read(struct disk *disk, const struct identity *identity, enum stand
     if (rc < 0)
         return rc;
     if (rc == 0)
-        *ret_standing = first == STANDING_EMPTY ? STANDING_EMPTY : STANDING_OUT;
+        *ret_standing = first == STANDING_EMPTY || first == STANDING_DIVERGED ? (enum standing)first
+                                                                              : STANDING_OUT;
     else if (identity->standing == IDENTITY_ADDED)
         *ret_standing = STANDING_EMPTY;
     return 0;

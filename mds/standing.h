@@ -10,16 +10,17 @@
 #include "mds/identity.h"
 
 enum standing {
-    STANDING_IN,    /* it has a vote, or is a founder that has not voted yet */
-    STANDING_OUT,   /* outside, with a store to go on from */
-    STANDING_EMPTY, /* outside, and its store is none, or not to be used */
+    STANDING_IN,       /* it has a vote, or is a founder that has not voted yet */
+    STANDING_OUT,      /* outside, with a store to go on from */
+    STANDING_EMPTY,    /* outside, and its store is none, or not to be used */
+    STANDING_DIVERGED, /* the same, and the store is evidence, to be put aside */
 };
 
 /* All block. 0 or negative errno. */
 int standing_read(struct disk *disk, const struct identity *identity, enum standing *ret_standing,
                   struct error *error) WARN_UNUSED;
 
-/* Give up the vote and what the log holds. @standing: OUT or EMPTY. */
+/* Give up the vote and what the log holds. @standing: not IN. */
 int standing_leave(struct disk *disk, enum standing standing, struct error *error) WARN_UNUSED;
 
 /* What the last vote knew of addresses, for gcs_create(outside): on the heap, for the caller to
