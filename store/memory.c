@@ -150,23 +150,20 @@ static int memory_write(struct store *store, const struct store_batch *batch, bo
 
 /* --- snapshots: a store of their own, with a copy --- */
 
+struct copying {
+    struct store_memory *to;
+    bool failed;
+};
+
 static bool copy_one(void *user, const void *key, size_t key_bytes, const void *value,
                      size_t value_bytes)
 {
-    struct store_memory *to = user;
+    struct copying *copying = user;
     struct record *copy = record_create(key, key_bytes, value, value_bytes);
+    copying->failed = copy == NULL;
     if (copy)
-        RB_INSERT(record_tree, &to->records, copy);
+        RB_INSERT(record_tree, &copying->to->records, copy);
     return copy != NULL;
-}
-
-static uint64_t memory_count(struct store_memory *memory)
-{
-    uint64_t count = 0;
-    struct record *record;
-    RB_FOREACH (record, record_tree, &memory->records)
-        count++;
-    return count;
 }
 
 static int memory_snapshot_open(struct store *store, struct store_snapshot **ret_snapshot,
@@ -176,8 +173,9 @@ static int memory_snapshot_open(struct store *store, struct store_snapshot **ret
     int code = store_memory_create(&copy, error);
     if (code)
         return code;
-    code = memory_scan(store, "", 0, NULL, 0, copy_one, copy, error);
-    if (code == 0 && memory_count(memory_of(copy)) != memory_count(memory_of(store)))
+    struct copying copying = {.to = memory_of(copy)};
+    code = memory_scan(store, "", 0, NULL, 0, copy_one, &copying, error);
+    if (code == 0 && copying.failed)
         code = error_set(error, -ENOMEM, "memory store: no memory for a snapshot");
     if (code)
         store_close(copy);
