@@ -46,7 +46,7 @@ struct transfer_receive_config {
     struct store *incoming; /* empty; borrowed until destroy */
     void *user;
     /* Once. 0: all of it is in `incoming`, verified and on stable storage. Otherwise a negative
-     * errno and a text. */
+     * errno and a text; -EBADMSG: what came is damaged. Destroy it later, not from in here. */
     void (*done)(void *user, int code, const char *detail);
 };
 /* @config: copied. 0 or negative errno (text). */

@@ -21,7 +21,9 @@ struct chunk {
     uint64_t number, hash;
     bool last; /* no chunk: sync and verify */
     struct blob *content;
-    STAILQ_ENTRY(chunk) link;
+    int code; /* of the helper, for the loop: what it is to the transfer so far */
+    uint64_t records;
+    struct error error;
 };
 
 struct transfer_receive {
@@ -32,7 +34,7 @@ struct transfer_receive {
     bool greeted, begun, all_here, told;
     uint64_t heard_ns;
     uint64_t chunks_received, hash;
-    uint64_t expected, bytes, written_chunks;
+    uint64_t expected, bytes, written_records;
     uint32_t percent_said;
     uint32_t waiting; /* chunks given to the helper */
     uint8_t state[STATE_BYTES_MAX];
@@ -128,6 +130,10 @@ static void chunk_run(struct work *work)
     struct transfer_receive *receive = chunk->receive;
     if (receive->code == 0)
         receive->code = chunk->last ? verify(receive) : write_chunk(receive, chunk);
+    chunk->code = receive->code;
+    chunk->records = receive->records;
+    if (chunk->code)
+        chunk->error = receive->error;
 }
 
 /* --- on the loop --- */
@@ -164,7 +170,7 @@ static uint32_t percent(const struct transfer_receive *receive)
 {
     if (receive->all_here)
         return 100;
-    uint64_t share = receive->expected ? 100 * receive->records / receive->expected : 0;
+    uint64_t share = receive->expected ? 100 * receive->written_records / receive->expected : 0;
     return share < 99 ? (uint32_t)share : 99;
 }
 
@@ -177,27 +183,31 @@ static void say_progress(struct transfer_receive *receive)
     log_info("transfer", "%u %%, %llu MiB", now, (unsigned long long)(receive->bytes >> 20));
 }
 
-static void chunk_done(struct work *work)
+static void chunk_written(struct transfer_receive *receive, const struct chunk *chunk)
 {
-    struct chunk *chunk = CONTAINER_OF(work, struct chunk, work);
-    struct transfer_receive *receive = chunk->receive;
-    bool last = chunk->last;
-    blob_unref(chunk->content);
-    free(chunk);
-    receive->waiting--;
-    receive->written_chunks++;
-    if (receive->told)
-        return;
-    if (receive->code)
-        end(receive, receive->code,
-            receive->error.text[0] ? receive->error.text : strerror(-receive->code));
-    else if (last)
+    receive->written_records = chunk->records;
+    receive->heard_ns = loop_now_ns(receive->config.loop); /* it could send nothing before this */
+    if (chunk->code)
+        end(receive, chunk->code,
+            chunk->error.text[0] ? chunk->error.text : strerror(-chunk->code));
+    else if (chunk->last)
         end(receive, 0, "");
     else {
         say_progress(receive);
         if (!receive->all_here)
             grant(receive, 1);
     }
+}
+
+static void chunk_done(struct work *work)
+{
+    struct chunk *chunk = CONTAINER_OF(work, struct chunk, work);
+    struct transfer_receive *receive = chunk->receive;
+    receive->waiting--;
+    if (!receive->told)
+        chunk_written(receive, chunk);
+    blob_unref(chunk->content);
+    free(chunk);
 }
 
 static void give(struct transfer_receive *receive, struct chunk from)
@@ -237,7 +247,7 @@ static void on_chunk(struct transfer_receive *receive, const struct net_frame *f
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
     struct chunk chunk = {.number = reader_u64(&r), .hash = reader_u64(&r)};
-    if (!receive->begun || r.failed || frame->bytes > TRANSFER_CHUNK_BYTES ||
+    if (!receive->begun || receive->all_here || r.failed || frame->bytes > TRANSFER_CHUNK_BYTES ||
         receive->waiting >= TRANSFER_CREDITS || chunk.number != receive->chunks_received + 1) {
         end(receive, -EPROTO, "a chunk that was not due");
         return;
@@ -268,11 +278,26 @@ static void on_end(struct transfer_receive *receive, const struct net_frame *fra
     give(receive, (struct chunk){.last = true});
 }
 
+/* The state of another cluster, or lineage, must never come in here. */
+static void on_greeting(struct transfer_receive *receive, const struct net_frame *frame)
+{
+    const struct net_hello *own = &receive->config.hello;
+    struct net_hello hello;
+    if (net_hello_decode(frame->payload, frame->bytes, &hello) < 0)
+        end(receive, -EPROTO, "a hello that can't be");
+    else if (memcmp(hello.cluster, own->cluster, sizeof hello.cluster) != 0 ||
+             hello.lineage_random != own->lineage_random ||
+             hello.lineage_generation != own->lineage_generation)
+        end(receive, -EXDEV, "it belongs to another cluster or lineage");
+    else
+        receive->greeted = true;
+}
+
 static void on_hello(struct transfer_receive *receive, const struct net_frame *frame)
 {
     char text[256];
     if (frame->type == NET_FRAME_HELLO) {
-        receive->greeted = true;
+        on_greeting(receive, frame);
         return;
     }
     int bytes = frame->type == NET_FRAME_REFUSED && frame->bytes < 200 ? (int)frame->bytes : 0;

@@ -287,7 +287,7 @@ static void on_watch(struct loop_timer *timer)
     struct sending *sending, *next;
     for (sending = LIST_FIRST(&sender->sendings); sending; sending = next) {
         next = LIST_NEXT(sending, link);
-        if (sending->conn && now - sending->heard_ns > silence_ns)
+        if (sending->conn && !sending->working && now - sending->heard_ns > silence_ns)
             hang_up(sending);
     }
     loop_timer_start(timer, silence_ns / 4);
