@@ -79,18 +79,18 @@ static void check_batches(struct store *store)
     struct store_batch *batch = batch_new();
     put(batch, "a", "1");
     put(batch, "b", "2");
-    delete(batch, "b");
+    delete (batch, "b");
     put(batch, "c", "");
     put(batch, "a", "3");
-    delete(batch, "never there");
+    delete (batch, "never there");
     write_batch(store, batch, true);
     expect(store, "a", "3");
     expect(store, "b", NULL);
     expect(store, "c", "");
     expect(store, "", NULL);
-    delete(batch, "c");
+    delete (batch, "c");
     put(batch, "c", "again");
-    delete(batch, "a");
+    delete (batch, "a");
     write_batch(store, batch, false);
     expect(store, "a", NULL);
     expect(store, "c", "again");
@@ -128,7 +128,7 @@ static void check_bytes(struct store *store)
 static void check_scans(struct store *store)
 {
     struct store_batch *batch = batch_new();
-    delete(batch, "c");
+    delete (batch, "c");
     put(batch, "d/b", "2");
     put(batch, "d/a", "1");
     put(batch, "d/c", "3");
@@ -143,9 +143,55 @@ static void check_scans(struct store *store)
     expect_scan(store, "f", "", 99, "");
     expect_scan(store, "e", "a", 99, "");
     for (unsigned i = 0; i < 5; i++)
-        delete(batch, (const char *[]){"d", "d/a", "d/b", "d/c", "e"}[i]);
+        delete (batch, (const char *[]){"d", "d/a", "d/b", "d/c", "e"}[i]);
     write_batch(store, batch, true);
     expect_scan(store, "", "", 99, "");
+    store_batch_destroy(batch);
+}
+
+static void expect_snapshot(struct store *store, struct store_snapshot *snapshot, const char *from,
+                            unsigned count_max, const char *text)
+{
+    struct listing listing = {.left = count_max};
+    cr_assert_eq(
+        store_snapshot_scan(store, snapshot, from, strlen(from), listing_add, &listing, NULL), 0);
+    cr_assert_str_eq(listing.text, text, "snapshot from \"%s\"", from);
+}
+
+static struct store_snapshot *snapshot_new(struct store *store)
+{
+    struct store_snapshot *snapshot = NULL;
+    cr_assert_eq(store_snapshot_open(store, &snapshot, NULL), 0);
+    return snapshot;
+}
+
+/* What is written after the opening is not seen, whatever it is; two do not disturb each other. */
+static void check_snapshots(struct store *store)
+{
+    struct store_batch *batch = batch_new();
+    struct store_snapshot *empty = snapshot_new(store);
+    put(batch, "s/a", "1");
+    put(batch, "s/b", "2");
+    put(batch, "s/c", "");
+    write_batch(store, batch, true);
+    struct store_snapshot *three = snapshot_new(store);
+    delete (batch, "s/a");
+    put(batch, "s/b", "changed");
+    put(batch, "s/bb", "new");
+    write_batch(store, batch, false);
+    expect_snapshot(store, empty, "", 99, "");
+    expect_snapshot(store, three, "", 99, "s/a=1 s/b=2 s/c= ");
+    expect_snapshot(store, three, "s/b", 99, "s/b=2 s/c= ");
+    expect_snapshot(store, three, "s/aa", 1, "s/b=2 ");
+    expect_snapshot(store, three, "s/d", 99, "");
+    store_snapshot_close(store, empty);
+    for (unsigned i = 0; i < 3; i++)
+        delete (batch, (const char *[]){"s/b", "s/bb", "s/c"}[i]);
+    write_batch(store, batch, true);
+    expect_scan(store, "", "", 99, "");
+    expect_snapshot(store, three, "s/a", 99, "s/a=1 s/b=2 s/c= ");
+    store_snapshot_close(store, three);
+    store_snapshot_close(store, NULL);
     store_batch_destroy(batch);
 }
 
@@ -218,6 +264,17 @@ static bool pair_collect(void *user, const void *key, size_t key_bytes, const vo
     return true;
 }
 
+static void pair_read_snapshot(struct store *store)
+{
+    char first[32] = {0}, second[32] = {0};
+    struct store_snapshot *snapshot = snapshot_new(store);
+    cr_assert_eq(store_snapshot_scan(store, snapshot, "x", 1, pair_collect, first, NULL), 0);
+    cr_assert_eq(store_snapshot_scan(store, snapshot, "x", 1, pair_collect, second, NULL), 0);
+    cr_assert_str_eq(first, first + 16);
+    cr_assert_str_eq(first, second);
+    store_snapshot_close(store, snapshot);
+}
+
 /* Both keys of a pair change together; no scan may see one without the other. */
 static void *pair_reader(void *user)
 {
@@ -226,6 +283,7 @@ static void *pair_reader(void *user)
         char text[32] = {0};
         cr_assert_eq(store_scan(pair->store, "x", 1, "z", 1, pair_collect, text, NULL), 0);
         cr_assert_str_eq(text, text + 16);
+        pair_read_snapshot(pair->store);
         atomic_fetch_add(&pair->seen, 1);
     }
     return NULL;
@@ -256,6 +314,7 @@ void store_contract_run(const struct store_fixture *fixture)
     check_batches(store);
     check_bytes(store);
     check_scans(store);
+    check_snapshots(store);
     check_random(store, &model);
     model_check(store, &model);
     if (fixture->reopen) {
