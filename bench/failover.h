@@ -53,6 +53,7 @@ struct failover_thread {
 };
 
 struct failover_load {
+    pthread_rwlock_t turn; /* read: a write is on its way; written: the clients are exchanged */
     const struct failover_options *options;
     uint64_t begin_ns;
     struct failover_client clients[FAILOVER_CLIENTS_MAX];

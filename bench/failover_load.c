@@ -83,7 +83,9 @@ static void *thread_main(void *user)
     uint64_t ino = 0, due_ns = clock_ns();
     int code = 0;
     for (uint64_t i = 0; !code && !atomic_load(&t->load->stop); i++) {
+        pthread_rwlock_rdlock(&t->load->turn);
         code = write_file(t, i / 3, i % 3, &ino);
+        pthread_rwlock_unlock(&t->load->turn);
         if (!t->load->options->period_ns)
             continue;
         due_ns += t->load->options->period_ns;
@@ -116,7 +118,8 @@ static int make_directory(struct tutti *client, struct buffer *reply, uint64_t p
     return -tutti_errno(outcome.status);
 }
 
-static int connect_clients(struct failover_load *load, struct error *error)
+/* Client i at the i-th replica, so that each has as many. */
+static int connect_client(struct failover_load *load, unsigned i, struct error *error)
 {
     struct tutti_options options;
     tutti_options_defaults(&options);
@@ -125,13 +128,33 @@ static int connect_clients(struct failover_load *load, struct error *error)
     unsigned replicas = 1;
     for (const char *c = options.replicas; *c; c++)
         replicas += *c == ',';
+    options.first = i % replicas;
+    return tutti_connect(&options, &load->clients[i].tutti, error);
+}
+
+static int connect_clients(struct failover_load *load, struct error *error)
+{
+    pthread_rwlockattr_t fair; /* otherwise who exchanges the clients would never come to it */
+    pthread_rwlockattr_init(&fair);
+    pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    int code = -pthread_rwlock_init(&load->turn, &fair);
+    pthread_rwlockattr_destroy(&fair);
+    for (unsigned i = 0; !code && i < load->options->clients; i++)
+        code = connect_client(load, i, error);
+    return code;
+}
+
+/* The faults so far have driven clients from one replica to the next: each goes home. */
+static void spread_clients(struct failover_load *load)
+{
+    struct error error;
+    pthread_rwlock_wrlock(&load->turn);
     for (unsigned i = 0; i < load->options->clients; i++) {
-        options.first = i % replicas;
-        int code = tutti_connect(&options, &load->clients[i].tutti, error);
-        if (code)
-            return code;
+        tutti_close(load->clients[i].tutti);
+        while (connect_client(load, i, &error))
+            fprintf(stderr, "failover: %s\n", error.text);
     }
-    return 0;
+    pthread_rwlock_unlock(&load->turn);
 }
 
 static int prepare_thread(struct failover_load *load, unsigned number, uint64_t top)
@@ -185,6 +208,7 @@ void failover_load_stop(struct failover_load *load)
 void failover_round_prepare(struct failover_load *load, const char *victim)
 {
     char peer[128];
+    spread_clients(load);
     for (unsigned i = 0; i < load->options->clients; i++) {
         tutti_peer(load->clients[i].tutti, peer);
         atomic_store(&load->clients[i].victim, *victim && !strcmp(peer, victim));
@@ -200,6 +224,7 @@ void failover_round_fault(struct failover_load *load, struct failover_round *rou
     }
     atomic_store(&load->gap_max_ns, 0);
     round->fault_ns = clock_ns();
+    atomic_store(&load->answer_ns, round->fault_ns);
     atomic_store(&load->fault_ns, round->fault_ns);
 }
 

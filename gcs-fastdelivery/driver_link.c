@@ -21,9 +21,13 @@ static struct gcs_event event_of(enum gcs_event_kind kind, const struct driver_l
 
 /* --- whom this member knows --- */
 
+/* In the view, or absent and expected back: it may not know any more whom to ask. */
 static bool is_listed(struct gcs *gcs, uint8_t node)
 {
     const struct gcs_view_record *view = gcs_core_view(gcs->core);
+    for (uint8_t i = 0; i < view->absent_count; i++)
+        if (view->absent[i].node == node)
+            return true;
     for (uint8_t k = 0; k < view->count; k++)
         if (view->members[k].node == node)
             return true;

@@ -210,7 +210,8 @@ void install_pump(struct gcs_core *core)
         for (uint8_t k = 0; k < MEMBERS; k++)
             wanted->incarnation_count[k] = wanted->view.members[k].incarnation.count;
     }
-    if (core->on_disk.view.epoch != core->epoch + 1 || !cut_delivered(core))
+    if (core->on_disk.view.epoch != core->epoch + 1 ||
+        !(cut_delivered(core) || plant_event_overtakes))
         return;
     core->dropping = true;
     if (flow_drop_all(core))

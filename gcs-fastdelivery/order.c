@@ -78,7 +78,7 @@ void order_deliver(struct gcs_core *core, uint8_t origin)
     uint64_t seq = ++core->rings[origin].delivered;
     struct slot *slot = slot_of(core, origin, seq);
     slot->index = ++core->delivered;
-    if (core->stage == STAGE_RUNNING) {
+    if (core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED)) {
         MUST(core->delivered - most(core->released, core->event_index) <= core->order_capacity);
         core->order[slot->index & (core->order_capacity - 1)] = (struct entry){seq, origin};
     }
@@ -175,8 +175,8 @@ static void release_pump(struct gcs_core *core)
 {
     uint64_t index = core->released;
     if (index < core->event_index) {
-        if (!installed_by_all(core))
-            return;
+        if (core->releasable <= core->event_index && !installed_by_all(core))
+            return; /* what all have stored of this epoch says so too */
         index = core->event_index;
     }
     for (uint64_t next = index + 1; next <= core->delivered; next++) {
@@ -197,10 +197,10 @@ void order_pump(struct gcs_core *core)
         replay_pump(core);
         return;
     }
-    if (core->stage == STAGE_RUNNING) {
+    if (core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED)) {
         deliver_ordered(core);
         release_pump(core);
-    } else if (core->stage == STAGE_INSTALLING && !core->dropping) {
+    } else if (core->stage == STAGE_INSTALLING && !core->dropping && !plant_event_overtakes) {
         deliver_cut(core);
     }
 }

@@ -47,9 +47,11 @@ static void take_promises(struct gcs_core *core, const struct gcs_frame *frame)
 /* This epoch, from a member of it? Others are late and mean nothing. */
 static bool current(const struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
-    return core->stage == STAGE_RUNNING && frame->epoch == core->epoch && from != NONE &&
-           frame->count == core->n && core->peer_of_rank[from] != NONE &&
-           core->peers[core->peer_of_rank[from]].open;
+    bool takes =
+        core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED);
+    return takes && frame->epoch == core->epoch && from != NONE && frame->count == core->n &&
+           core->peer_of_rank[from] != NONE &&
+           (core->peers[core->peer_of_rank[from]].open || plant_wedged_stores);
 }
 
 void receive_ack(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)

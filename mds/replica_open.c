@@ -145,9 +145,23 @@ static int open_history(struct replica *replica, struct error *error)
     return rc < 0 ? error_set(error, rc, "no memory for what joiners need") : 0;
 }
 
-static int open_data(struct replica *replica, struct error *error)
+/* What the store holds has to be on stable storage before the log that led there is given up. */
+static int sync_store(struct replica *replica, struct error *error)
+{
+    struct store_batch *nothing = store_batch_create();
+    int rc = nothing ? store_write(replica->store, nothing, true, error)
+                     : error_set(error, -ENOMEM, "no memory");
+    store_batch_destroy(nothing);
+    return rc;
+}
+
+static int open_data(struct replica *replica, enum standing standing, struct error *error)
 {
     int rc = open_store(replica, error);
+    if (rc == 0 && standing != STANDING_IN)
+        rc = sync_store(replica, error);
+    if (rc == 0 && standing != STANDING_IN)
+        rc = standing_leave(replica->config.disk, standing, error);
     if (rc == 0)
         rc = open_journal(replica, error);
     if (rc == 0)
@@ -171,10 +185,11 @@ int replica_open(struct replica *replica, enum standing standing, struct error *
 {
     struct disk *disk = replica->config.disk;
     int rc = incarnation_next(disk, replica->config.random[2], &replica->incarnation, error);
-    if (rc == 0 && standing != STANDING_IN)
+    if (rc == 0 && replica->config.witness && standing != STANDING_IN)
         rc = standing_leave(disk, standing, error);
     if (rc == 0)
-        rc = replica->config.witness ? open_journal(replica, error) : open_data(replica, error);
+        rc = replica->config.witness ? open_journal(replica, error)
+                                     : open_data(replica, standing, error);
     if (rc == 0)
         rc = order_open(replica, standing != STANDING_IN, error);
     return rc;

@@ -87,13 +87,12 @@ static void make_config(struct host *host, struct replica_config *config)
     config->failed = on_failed;
 }
 
-/* Those who are members when a machine is added. */
+/* Whom the operator knows to belong to the group when a machine is added. */
 static void take_contacts(struct cluster *cluster, uint8_t node, struct replica_birth *birth)
 {
-    const struct check_view *view = checks_view_of(&cluster->checks, cluster->checks.view_newest);
-    for (uint8_t rank = 0; view && rank < view->count; rank++)
-        if (view->nodes[rank] != node)
-            birth->members[birth->member_count++] = cluster->addresses[view->nodes[rank] - 1];
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->seats[i].belongs && cluster->addresses[i].node != node)
+            birth->members[birth->member_count++] = cluster->addresses[i];
 }
 
 /* @joins: it is added to a group that runs. */

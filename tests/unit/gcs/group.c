@@ -182,11 +182,14 @@ static void carry_off(struct node *node, const struct gcs_action *action)
             violate(group, "the wire %u to %u is full", node->at, j);
             return;
         }
-        struct carried *c = &wire->frames[(wire->first + wire->count++) % GROUP_FRAMES_MAX];
+        struct carried *c = malloc(sizeof *c + action->head_bytes);
+        MUST(c);
         c->type = action->type;
         c->head_bytes = action->head_bytes;
         memcpy(c->head, action->head, action->head_bytes);
         c->payload = action->payload ? blob_ref(action->payload) : NULL;
+        STAILQ_INSERT_TAIL(&wire->frames, c, entry);
+        wire->count++;
     }
 }
 
@@ -349,6 +352,8 @@ struct group *group_create(uint8_t n, uint8_t founders, uint8_t witnesses,
         node->witness = witnesses >> i & 1;
         node->store[0] = (uint8_t)(i + 1);
         node->history_from = 1;
+        for (uint8_t j = 0; j < n; j++)
+            STAILQ_INIT(&group->wires[i][j].frames);
         node->log = calloc(GROUP_EVENTS_MAX, sizeof *node->log);
         MUST(node->log);
         if (i >= founders)
@@ -370,11 +375,20 @@ static void release_memory(struct node *node)
     node->core = NULL;
 }
 
+static struct carried *take_off(struct wire *wire)
+{
+    struct carried *c = STAILQ_FIRST(&wire->frames);
+    STAILQ_REMOVE_HEAD(&wire->frames, entry);
+    wire->count--;
+    return c;
+}
+
 static void clear_wire(struct wire *wire)
 {
-    for (; wire->count; wire->count--) {
-        blob_unref(wire->frames[wire->first].payload);
-        wire->first = (wire->first + 1) % GROUP_FRAMES_MAX;
+    while (wire->count) {
+        struct carried *c = take_off(wire);
+        blob_unref(c->payload);
+        free(c);
     }
 }
 
@@ -625,20 +639,19 @@ bool group_carry(struct group *group, uint8_t from, uint8_t to)
     struct wire *wire = &group->wires[from][to];
     if (!wire->count)
         return false;
-    struct carried c = wire->frames[wire->first];
-    wire->count--;
-    wire->first = wire->count ? (wire->first + 1) % GROUP_FRAMES_MAX : 0;
-    group->counts[c.type]++;
-    if (c.type != GCS_FRAME_BEAT && c.type != GCS_FRAME_GRANT) /* they go always */
-        group_say(group, "%u > %u %s\n", from, to, frame_name(c.type));
+    struct carried *c = take_off(wire);
+    group->counts[c->type]++;
+    if (c->type != GCS_FRAME_BEAT && c->type != GCS_FRAME_GRANT) /* they go always */
+        group_say(group, "%u > %u %s\n", from, to, frame_name(c->type));
     struct gcs_event event = {.kind = GCS_EVENT_FRAME,
                               .peer = from,
-                              .type = c.type,
-                              .head = c.head,
-                              .head_bytes = c.head_bytes,
-                              .payload = c.payload};
+                              .type = c->type,
+                              .head = c->head,
+                              .head_bytes = c->head_bytes,
+                              .payload = c->payload};
     step(&group->nodes[to], event);
-    blob_unref(c.payload);
+    blob_unref(c->payload);
+    free(c);
     return true;
 }
 

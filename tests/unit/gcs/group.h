@@ -13,6 +13,8 @@
 #include "base/prng.h"
 #include "gcs-fastdelivery/core.h"
 
+#include <sys/queue.h>
+
 enum {
     GROUP_NODES_MAX = 8,
     GROUP_EVENTS_MAX = 1 << 13,
@@ -23,16 +25,17 @@ enum {
 };
 
 struct carried {
+    STAILQ_ENTRY(carried) entry;
+    struct blob *payload;
     uint16_t type;
     uint16_t head_bytes;
-    uint8_t head[GCS_HEAD_BYTES_MAX];
-    struct blob *payload;
+    uint8_t head[];
 };
 
 /* One direction of one link. */
 struct wire {
-    struct carried frames[GROUP_FRAMES_MAX];
-    uint32_t first, count;
+    STAILQ_HEAD(, carried) frames;
+    uint32_t count;
 };
 
 /* One place of the one sequence. */
@@ -185,5 +188,9 @@ struct random_run {
 };
 /* Returns NULL, or what was violated (static until the next run). */
 const char *random_run(uint64_t seed, struct random_run *run);
+
+/* One of a few sequences written by hand; NULL, or what was violated. @ret_name: NULL behind the
+ * last one. */
+const char *scenario_run(unsigned number, const char **ret_name);
 
 #endif

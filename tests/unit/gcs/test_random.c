@@ -77,3 +77,11 @@ Test(random_run, two_members_and_a_witness)
 {
     run_seeds(3, 4, 8, GCS_DURABILITY_DISK, true);
 }
+
+/* An origin says "stable" before this member has heard that all have installed the view. */
+Test(random_run, stable_is_known_before_installed)
+{
+    struct random_run run = {.members = 4, .steps = 8000, .window = 8, .crashes = true};
+    const char *violation = random_run(422, &run);
+    cr_assert(violation == NULL, "%s", violation);
+}

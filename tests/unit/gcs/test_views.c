@@ -222,3 +222,10 @@ Test(views, an_absent_one_is_removed)
     cr_assert_eq(group->nodes[2].life, LIFE_REMOVED);
     end(group);
 }
+
+Test(views, sequences_that_break_a_planted_core_leave_this_one_whole)
+{
+    const char *name, *violation;
+    for (unsigned number = 0; (violation = scenario_run(number, &name)), name; number++)
+        cr_assert_null(violation, "%s: %s", name, violation);
+}
