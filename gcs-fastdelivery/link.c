@@ -125,6 +125,8 @@ void link_resume(struct gcs_core *core, uint8_t at, const struct gcs_frame *fram
     peer->resume_flags = frame->flags;
     memcpy(peer->resume_received, frame->received, sizeof peer->resume_received);
     bool claims = frame->flags & (GCS_FLAG_MEMBER | GCS_FLAG_CANDIDATE);
+    if (frame->epoch != core->epoch)
+        peer->open = false; /* and RESUME is said until one has told the other what it missed */
     if (is_outside(core) || core->stage == STAGE_INSTALLING)
         return;
     if (frame->epoch == core->epoch && frame->flags & GCS_FLAG_MEMBER && peer->rank != NONE)
