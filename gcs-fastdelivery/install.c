@@ -174,8 +174,7 @@ static void begin(struct gcs_core *core)
     core->stage = STAGE_WEDGED;
     core->wedged_ns = core->now;
     if (same_incarnation(&core->view.members[core->self].incarnation,
-                         &core->config.self.incarnation) ||
-        plant_same_incarnation) {
+                         &core->config.self.incarnation)) {
         core->stage = STAGE_RUNNING;
         action_add(core, GCS_ACTION_RUNNING)->flag = true;
     }

@@ -70,7 +70,7 @@ void sponsor_fetched(struct gcs_core *core, uint8_t at, const struct gcs_message
     struct feed *feed = &peer->feed;
     if (!feed->active || !feed->fetching || feed->stale || index != feed->next || feed->barrier ||
         index - feed->have > core->config.limits.window_messages)
-        return; /* what is too much for now is fetched again */
+        return; /* what is too much is fetched again */
     feed->compare = false;
     if (!message->payload && feed->have != index - 1) {
         feed->barrier = true; /* all before it first; then it is fetched again */

@@ -29,10 +29,12 @@ size_t net_hello_encode(const struct net_hello *hello, uint8_t to[NET_HELLO_BYTE
 static void address_decode(struct reader *r, char to[static 128])
 {
     size_t bytes = reader_u8(r);
-    if (bytes >= 128)
+    if (bytes >= 128) {
         r->failed = true;
-    else
-        reader_copy(r, to, bytes);
+        return;
+    }
+    reader_copy(r, to, bytes);
+    r->failed = r->failed || strlen(to) != bytes;
 }
 
 static bool role_valid(const struct net_hello *hello)
@@ -62,7 +64,8 @@ int net_hello_decode(const void *from, size_t bytes, struct net_hello *ret_hello
     hello.incarnation_count = reader_u64(&r);
     hello.incarnation_random = reader_u64(&r);
     hello.epoch = reader_u64(&r);
-    hello.witness = reader_u8(&r) != 0;
+    hello.witness = reader_u8(&r);
+    r.failed = r.failed || hello.witness > 1;
     address_decode(&r, hello.address);
     if (r.failed || bytes > NET_HELLO_BYTES_MAX || !role_valid(&hello))
         return -EPROTO;

@@ -54,17 +54,16 @@ static void crash_or_restart(struct world *world, uint8_t i)
     }
 }
 
-/* Seldom; a node that has lost its disk comes back as one that an operator adds. */
+/* Only where the others are a quorum. A node that has lost its disk comes back
+ * as one that an operator adds. */
 static void lose_disk(struct world *world, uint8_t i)
 {
     struct group *group = world->group;
-    uint16_t others = 0;
+    bool whole = group->n > 2 && group->nodes[i].life == LIFE_UP && !group->nodes[i].witness &&
+                 group_view(group, i) == (1u << group->n) - 1;
     for (uint8_t j = 0; j < group->n; j++)
-        if (j != i && group->nodes[j].running && !group->nodes[j].witness)
-            others |= (uint16_t)(1u << j);
-    if (!world->run->crashes || group->n < 3 || __builtin_popcount(others) < 2 ||
-        group->nodes[i].life != LIFE_UP || group->nodes[i].outside || group->nodes[i].witness ||
-        !prng_chance(&world->prng, 1, 20))
+        whole = whole && group->nodes[j].running && group_epoch(group, j) == group_epoch(group, i);
+    if (!world->run->crashes || !whole || !prng_chance(&world->prng, 1, 5))
         return;
     group_crash(group, i, 0, false);
     group_wipe(group, i);

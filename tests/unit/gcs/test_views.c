@@ -229,3 +229,104 @@ Test(views, sequences_that_break_a_planted_core_leave_this_one_whole)
     for (unsigned number = 0; (violation = scenario_run(number, &name)), name; number++)
         cr_assert_null(violation, "%s: %s", name, violation);
 }
+
+/* From a cut to the view without the member, in heartbeats' tenths. */
+static uint64_t wait_for_view(struct group *group, uint8_t i, uint64_t epoch)
+{
+    uint64_t from = group->now_ns;
+    while (group_epoch(group, i) < epoch && group->now_ns < from + UINT64_C(5000000000)) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t j = 0; j < group->n; j++) {
+            group_clock(group, j);
+            if ((group->now_ns - from) % UINT64_C(50000000) == 0)
+                group_tick(group, j);
+        }
+        group_settle(group);
+        (void)group_may_read(group, 2);
+    }
+    return group->now_ns - from;
+}
+
+/* The lease of one that is only cut off is waited for; that of one that is proven dead is not. */
+Test(views, a_lease_is_waited_for_and_a_death_notice_ends_the_wait)
+{
+    struct group *cut = founded(3, 3, 0), *dead = founded(3, 3, 0);
+    group_isolate(cut, 4);
+    uint64_t slow_ns = wait_for_view(cut, 0, 2);
+    cr_assert_geq(slow_ns, cut->config.lease_ns);
+    cr_assert_gt(cut->reads, 0, "it read, as long as its lease held");
+    cr_assert_not(group_may_read(cut, 2));
+    group_crash(dead, 2, 0, false);
+    group_death(dead, 0, 2);
+    group_death(dead, 1, 2);
+    uint64_t fast_ns = wait_for_view(dead, 0, 2);
+    cr_assert_lt(fast_ns, UINT64_C(20000000), "%lu", fast_ns);
+    end(cut);
+    end(dead);
+}
+
+/* 1 prepares while 0's ballot is under way; the higher one wins, 0 is refused, one view comes. */
+Test(views, two_proposers_make_one_view)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 2, 0, false);
+    struct gcs_frame prepare = {.type = GCS_FRAME_PREPARE, .epoch = 1, .ballot = 9 << 8 | 2};
+    group_wait(group, 100);
+    cr_assert_eq(group_epoch(group, 0), 1, "it waits for a lease");
+    cr_assert_not(group->nodes[0].running);
+    group_forge(group, 1, 0, &prepare, NULL);
+    group_wait(group, 3000);
+    expect_view(group, 0, 3, 4);
+    expect_view(group, 1, 3, 4);
+    cr_assert_eq(group_epoch(group, 0), 2);
+    end(group);
+}
+
+/* What was accepted is proposed again unchanged, though the one that it leaves out is back. */
+Test(views, an_accepted_proposal_is_repeated_unchanged)
+{
+    struct group *group = founded(3, 3, 0);
+    uint64_t before = group->counts[GCS_FRAME_PROPOSE];
+    group_isolate(group, 4);
+    for (int step = 1; step < 200; step++) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t i = 0; i < 2; i++) {
+            group_clock(group, i);
+            if (step % 10 == 0)
+                group_tick(group, i);
+            (void)group_save(group, i);
+            group_turn(group, i);
+        }
+        while (group_carry(group, 0, 1))
+            ;
+        while (group->counts[GCS_FRAME_PROPOSE] == before && group_carry(group, 1, 0))
+            ;
+    }
+    group_crash(group, 0, 0, false);
+    cr_assert_eq(group_epoch(group, 1), 1, "0 decided alone, and is gone");
+    group_connect(group, 1, 2);
+    group_wait(group, 3000);
+    cr_assert_eq(group->views[2].count, 2, "it went:\n%s", group_story(group));
+    cr_assert_eq(group->views[2].members[0].node, 1, "it went:\n%s", group_story(group));
+    cr_assert_eq(group->views[2].absent[0].node, 3);
+    group_start(group, 0);
+    end(group);
+}
+
+/* An origin crashes with a message that nobody else has: void, and its index is another's. */
+Test(views, what_nobody_else_has_is_void)
+{
+    struct group *group = founded(3, 3, 0);
+    for (uint8_t i = 1; i < 3; i++)
+        group_cut(group, 0, i);
+    cr_assert_eq(group_multicast(group, 0), 0);
+    (void)group_store(group, 0, 1);
+    group_crash(group, 0, 0, false);
+    group_wait(group, 1500);
+    expect_view(group, 1, 6, 1);
+    send(group, 1, 1);
+    group_start(group, 0);
+    cr_assert(group_converge(group), "%s", group->violation);
+    cr_assert_not(group->sent_placed[1]);
+    end(group);
+}
