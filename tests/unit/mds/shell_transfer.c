@@ -325,8 +325,10 @@ Test(transfer, all_of_it_comes)
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         struct rig rig;
         rig_make(&rig, counts[i]);
+        cr_assert(!transfer_sender_holds(rig.sender));
         receiver_start(&rig, 0);
         wait_until(&rig, is_done);
+        cr_assert(transfer_sender_holds(rig.sender));
         check_equal(&rig, sum_of(rig.store));
         cr_assert_eq(sum_of(rig.store).count, counts[i] + 1);
         wait_until(&rig, is_alone);
