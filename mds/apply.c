@@ -13,6 +13,7 @@
  * Source: docs/protocol.md, sections 3.2 and 5. */
 #include "mds/history.h"
 #include "mds/replica_internal.h"
+#include "mds/transfer.h"
 #include "base/cursor.h"
 #include "base/log.h"
 
@@ -354,6 +355,7 @@ static int ordered_end(struct replica *replica, struct ordered *ordered)
     struct apply *apply = &replica->apply;
     const struct gcs_message *message = &ordered->message;
     int rc = state_put(replica, ordered);
+    history_hold(replica->history, transfer_sender_holds(replica->sender));
     if (rc == 0)
         rc = history_add(replica->history, message, ordered->index, apply->record.history);
     if (rc < 0)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACE_BYTES = 128, PLACES_LEAST = 1024, HOLD_FACTOR = 4 };
+enum { PLACE_BYTES = 128, PLACES_LEAST = 1024, HOLD_FACTOR = 4, DROPS_AT_ONCE = 64 };
 
 struct place {
     struct gcs_message message;
@@ -68,6 +68,18 @@ static int grow(struct history *history)
     return 0;
 }
 
+/* What was held goes little by little when it is held no longer; the bound of holding is strict. */
+static void drop_surplus(struct history *history)
+{
+    uint64_t strict = history->bytes_max * HOLD_FACTOR;
+    uint64_t wanted = history->hold ? strict : history->bytes_max;
+    for (unsigned n = 0; history->bytes > wanted && history->count > 1; n++) {
+        if (n >= DROPS_AT_ONCE && history->bytes <= strict)
+            break;
+        drop_oldest(history);
+    }
+}
+
 int history_add(struct history *history, const struct gcs_message *message, uint64_t index,
                 struct hash128 hash)
 {
@@ -83,9 +95,7 @@ int history_add(struct history *history, const struct gcs_message *message, uint
     if (message->payload)
         blob_ref(message->payload);
     history->bytes += place_bytes(place);
-    uint64_t most = history->bytes_max * (history->hold ? HOLD_FACTOR : 1);
-    while (history->bytes > most && history->count > 1)
-        drop_oldest(history);
+    drop_surplus(history);
     return 0;
 }
 

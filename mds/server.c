@@ -135,6 +135,10 @@ static void hello_transfer(struct server_conn *c, const struct net_hello *hello)
         server_conn_refuse(c, "this is a replica of another cluster or lineage");
         return;
     }
+    if (transfer_sender_count(replica->sender) >= TRANSFER_SENDERS_MAX) {
+        server_conn_refuse(c, "this replica gives away as many snapshots at once as it may");
+        return;
+    }
     c->proxy = (struct net_conn){.ops = &proxy_ops};
     server_conn_set_role(c, CONN_TRANSFER);
     server_conn_greet(c);

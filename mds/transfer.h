@@ -37,6 +37,9 @@ void transfer_sender_destroy(struct transfer_sender *sender);
 const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender,
                                                   struct net_conn *conn);
 uint32_t transfer_sender_count(const struct transfer_sender *sender);
+/* Whether what is applied now may be needed by a receiver that has to catch up: one is being sent a
+ * snapshot, or was shortly ago. */
+bool transfer_sender_holds(const struct transfer_sender *sender);
 
 struct transfer_receive_config {
     struct loop *loop;
@@ -46,7 +49,7 @@ struct transfer_receive_config {
     struct store *incoming; /* empty; borrowed until destroy */
     void *user;
     /* Once. 0: all of it is in `incoming`, verified and on stable storage. Otherwise a negative
-     * errno and a text. */
+     * errno and a text; -EBADMSG: what came is damaged. Destroy it later, not from in here. */
     void (*done)(void *user, int code, const char *detail);
 };
 /* @config: copied. 0 or negative errno (text). */

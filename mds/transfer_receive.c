@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 static const uint64_t silence_ns = 10000000000;
 
@@ -20,8 +21,9 @@ struct chunk {
     uint64_t number, hash;
     bool last; /* no chunk: sync and verify */
     struct blob *content;
-    int code;         /* the helper's answer: of this chunk, or of one before it */
-    uint64_t records; /* written with it and before it */
+    int code; /* of the helper, for the loop: what it is to the transfer so far */
+    uint64_t records;
+    struct error error;
 };
 
 struct transfer_receive {
@@ -38,7 +40,7 @@ struct transfer_receive {
     uint8_t state[STATE_BYTES_MAX];
     size_t state_bytes;
     uint64_t end_chunks, end_records, end_hash;
-    /* of the helper; the loop reads the text once a code has come */
+    /* of the helper */
     int code;
     struct error error;
     uint64_t records;
@@ -140,6 +142,8 @@ static void chunk_run(struct work *work)
         receive->code = chunk->last ? verify(receive) : write_chunk(receive, chunk);
     chunk->code = receive->code;
     chunk->records = receive->records;
+    if (chunk->code)
+        chunk->error = receive->error;
 }
 
 /* --- on the loop --- */
@@ -168,7 +172,9 @@ static void grant(struct transfer_receive *receive, uint32_t count)
     uint8_t head[4];
     struct writer w = writer_make(head, sizeof head);
     writer_u32(&w, count);
-    if (receive->conn && net_send(receive->conn, TRANSFER_CREDIT, head, sizeof head, NULL) != 0)
+    int rc = receive->conn ? net_send(receive->conn, TRANSFER_CREDIT, head, sizeof head, NULL)
+                           : NET_E_CLOSED;
+    if (rc != 0 && rc != NET_E_CLOSED) /* one that has closed says so itself */
         end(receive, -EPIPE, "the connection takes nothing more");
 }
 
@@ -189,27 +195,31 @@ static void say_progress(struct transfer_receive *receive)
     log_info("transfer", "%u %%, %llu MiB", now, (unsigned long long)(receive->bytes >> 20));
 }
 
-static void chunk_done(struct work *work)
+static void chunk_written(struct transfer_receive *receive, const struct chunk *chunk)
 {
-    struct chunk *chunk = CONTAINER_OF(work, struct chunk, work);
-    struct transfer_receive *receive = chunk->receive;
-    bool last = chunk->last;
-    int code = chunk->code;
     receive->written_records = chunk->records;
-    blob_unref(chunk->content);
-    free(chunk);
-    receive->waiting--;
-    if (receive->told)
-        return;
-    if (code)
-        end(receive, code, receive->error.text[0] ? receive->error.text : strerror(-code));
-    else if (last)
+    receive->heard_ns = loop_now_ns(receive->config.loop); /* it could send nothing before this */
+    if (chunk->code)
+        end(receive, chunk->code,
+            chunk->error.text[0] ? chunk->error.text : strerror(-chunk->code));
+    else if (chunk->last)
         end(receive, 0, "");
     else {
         say_progress(receive);
         if (!receive->all_here)
             grant(receive, 1);
     }
+}
+
+static void chunk_done(struct work *work)
+{
+    struct chunk *chunk = CONTAINER_OF(work, struct chunk, work);
+    struct transfer_receive *receive = chunk->receive;
+    receive->waiting--;
+    if (!receive->told)
+        chunk_written(receive, chunk);
+    blob_unref(chunk->content);
+    free(chunk);
 }
 
 static void give(struct transfer_receive *receive, struct chunk from)
@@ -280,11 +290,26 @@ static void on_end(struct transfer_receive *receive, const struct net_frame *fra
     give(receive, (struct chunk){.last = true});
 }
 
+/* The state of another cluster, or lineage, must never come in here. */
+static void on_greeting(struct transfer_receive *receive, const struct net_frame *frame)
+{
+    const struct net_hello *own = &receive->config.hello;
+    struct net_hello hello;
+    if (net_hello_decode(frame->payload, frame->bytes, &hello) < 0)
+        end(receive, -EPROTO, "a hello that can't be");
+    else if (memcmp(hello.cluster, own->cluster, sizeof hello.cluster) != 0 ||
+             hello.lineage_random != own->lineage_random ||
+             hello.lineage_generation != own->lineage_generation)
+        end(receive, -EXDEV, "it belongs to another cluster or lineage");
+    else
+        receive->greeted = true;
+}
+
 static void on_hello(struct transfer_receive *receive, const struct net_frame *frame)
 {
     char text[256];
     if (frame->type == NET_FRAME_HELLO) {
-        receive->greeted = true;
+        on_greeting(receive, frame);
         return;
     }
     int bytes = frame->type == NET_FRAME_REFUSED && frame->bytes < 200 ? (int)frame->bytes : 0;

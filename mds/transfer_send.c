@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 static const uint64_t silence_ns = 10000000000;
+static const uint64_t catch_up_ns = 30000000000; /* after a snapshot: to open it and to ask */
 
 struct sending {
     struct transfer_sender *sender;
@@ -44,6 +45,7 @@ struct transfer_sender {
     struct loop_timer watch;
     LIST_HEAD(, sending) sendings;
     uint32_t count;
+    uint64_t hold_until_ns; /* by the last snapshot that was sent whole */
     bool destroyed;
 };
 
@@ -178,6 +180,7 @@ static bool send_end(struct sending *sending)
     writer_u64(&w, sending->records);
     writer_u64(&w, sending->hash);
     sending->ended = true;
+    sending->sender->hold_until_ns = loop_now_ns(sending->sender->loop) + catch_up_ns;
     return net_send(sending->conn, TRANSFER_END, head, sizeof head, NULL) == 0;
 }
 
@@ -287,7 +290,7 @@ static void on_watch(struct loop_timer *timer)
     struct sending *sending, *next;
     for (sending = LIST_FIRST(&sender->sendings); sending; sending = next) {
         next = LIST_NEXT(sending, link);
-        if (sending->conn && now - sending->heard_ns > silence_ns)
+        if (sending->conn && !sending->working && now - sending->heard_ns > silence_ns)
             hang_up(sending);
     }
     loop_timer_start(timer, silence_ns / 4);
@@ -296,6 +299,11 @@ static void on_watch(struct loop_timer *timer)
 uint32_t transfer_sender_count(const struct transfer_sender *sender)
 {
     return sender->count;
+}
+
+bool transfer_sender_holds(const struct transfer_sender *sender)
+{
+    return sender->count > 0 || loop_now_ns(sender->loop) < sender->hold_until_ns;
 }
 
 int transfer_sender_create(struct loop *loop, struct store *store,

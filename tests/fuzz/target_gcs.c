@@ -45,9 +45,9 @@ static bool frame_seed(unsigned number, struct buffer *to)
 {
     uint8_t head[GCS_HEAD_BYTES_MAX];
     uint8_t members = (uint8_t)(1 + number / TYPES);
-    struct gcs_frame frame = frame_make(number, members);
     if (members > GCS_MEMBER_MAX)
         return false;
+    struct gcs_frame frame = frame_make(number, members);
     buffer_u8(to, (uint8_t)frame.type);
     return buffer_append(to, head, gcs_frame_encode(&frame, head)) != NULL;
 }

@@ -268,7 +268,8 @@ int sim_store_open_incoming(struct vault *vault, struct store **ret_store, struc
     return sim_store_open(vault->incoming, true, ret_store, error);
 }
 
-/* One rename, synced: what it replaces is gone, unless the process is dead already. */
+/* One rename, synced: what it replaces is gone, unless the process is dead already. What was
+ * written into it and not synced can still be lost. */
 int sim_store_promote(struct vault *vault, uint64_t process, struct error *error)
 {
     struct vault *incoming = vault->incoming;
@@ -276,15 +277,18 @@ int sim_store_promote(struct vault *vault, uint64_t process, struct error *error
         return 0;
     if (!incoming)
         return error_set(error, -ENOENT, "simulated: nothing has come in");
-    batches_settle(incoming, UINT64_MAX, true);
     batches_settle(vault, UINT64_MAX, false);
     tree_free(&vault->now);
     tree_free(&vault->stable);
-    tree_copy(&vault->now, &incoming->stable);
-    tree_copy(&vault->stable, &incoming->stable);
+    RB_ROOT(&vault->now) = RB_ROOT(&incoming->now);
+    RB_ROOT(&vault->stable) = RB_ROOT(&incoming->stable);
+    STAILQ_CONCAT(&vault->batches, &incoming->batches); /* what was not synced is lost still */
+    vault->batch_count = incoming->batch_count;
+    vault->counters.writes += incoming->counters.writes;
+    vault->counters.syncs += incoming->counters.syncs;
     vault->formatted = true;
     vault->incoming = NULL;
-    vault_destroy(incoming);
+    free(incoming);
     return 0;
 }
 

@@ -230,8 +230,10 @@ Test(history, reaches_back_further_during_a_snapshot)
               (unsigned long long)usual, (unsigned long long)held);
     expect(rig, first + 1, first, (int)held - 1);
     history_hold(rig->history, false);
-    add_range(rig, 8001, 8001);
-    cr_assert_eq(8002 - oldest(rig, 8001), usual);
+    add_range(rig, 8001, 8001); /* not in one turn */
+    cr_assert_gt(8002 - oldest(rig, 8001), usual);
+    add_range(rig, 8002, 8500);
+    cr_assert_eq(8501 - oldest(rig, 8500), usual);
     rig_finish(rig);
 }
 

@@ -1,188 +1,249 @@
-/* Which directory holds the store, on a real file system: one takes the other's place at once, and
- * what an interrupted change left does no harm. */
+/* Where the store is: real directories, and every point at which a promotion can be cut off. */
 #include "mds/store_place.h"
 #include "store/metafile.h"
 #include "tests/unit/store/temporary.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-struct place {
+struct place_rig {
     char data[64];
     struct disk *disk;
+    struct error error;
 };
 
-static void place_make(struct place *place)
+static void rig_make(struct place_rig *rig)
 {
-    struct error error;
-    temporary_make(place->data);
-    cr_assert_eq(disk_posix_create(place->data, &place->disk, &error), 0, "%s", error.text);
+    temporary_make(rig->data);
+    cr_assert_eq(disk_posix_create(rig->data, &rig->disk, &rig->error), 0);
 }
 
-static void place_finish(struct place *place)
+static void rig_finish(struct place_rig *rig)
 {
-    place->disk->ops->destroy(place->disk);
-    temporary_remove(place->data);
+    rig->disk->ops->destroy(rig->disk);
+    temporary_remove(rig->data);
 }
 
-static void path_of(const struct place *place, const char *name, char path[160])
+static const char *path_of(const struct place_rig *rig, const char *name)
 {
-    snprintf(path, 160, "%s/%s", place->data, name);
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", rig->data, name);
+    return path;
 }
 
-/* A directory that looks like a store, with a directory inside. */
-static void make_store(const struct place *place, const char *name, const char *content)
+/* A directory with a file in it, as a stand-in for a store. */
+static void make_directory(struct place_rig *rig, const char *name)
 {
-    char path[160], inside[200];
-    path_of(place, name, path);
-    cr_assert_eq(mkdir(path, 0700), 0);
-    snprintf(inside, sizeof inside, "%s/lost", path);
-    cr_assert_eq(mkdir(inside, 0700), 0);
-    snprintf(inside, sizeof inside, "%s/lost/%s", path, content);
-    int fd = open(inside, O_CREAT | O_WRONLY, 0600);
-    cr_assert_geq(fd, 0);
-    close(fd);
+    char file[512];
+    snprintf(file, sizeof file, "%s/CURRENT", path_of(rig, name));
+    cr_assert_eq(mkdir(path_of(rig, name), 0700), 0, "%s", name);
+    FILE *out = fopen(file, "w");
+    cr_assert_not_null(out);
+    fprintf(out, "%s", name);
+    fclose(out);
 }
 
-/* @content NULL: there must be nothing. */
-static void expect_store(const struct place *place, const char *name, const char *content)
+static bool is_there(struct place_rig *rig, const char *name)
 {
-    char path[160], inside[200];
-    path_of(place, name, path);
-    snprintf(inside, sizeof inside, "%s/lost/%s", path, content ? content : "");
-    cr_assert_eq(access(content ? inside : path, F_OK), content ? 0 : -1, "%s", name);
+    return access(path_of(rig, name), F_OK) == 0;
 }
 
-static void expect_current(struct place *place, const char *name)
+static void expect_current(struct place_rig *rig, const char *name)
 {
-    char directory[STORE_PLACE_BYTES], path[160];
-    struct error error;
-    path_of(place, name, path);
-    cr_assert_eq(store_place_current(place->disk, place->data, directory, &error), 0);
-    cr_assert_str_eq(directory, path);
-}
-
-static void expect_incoming(struct place *place, const char *name)
-{
-    char directory[STORE_PLACE_BYTES], path[160];
-    struct error error;
-    path_of(place, name, path);
-    cr_assert_eq(store_place_incoming(place->disk, place->data, directory, &error), 0, "%s",
-                 error.text);
-    cr_assert_str_eq(directory, path);
-    expect_store(place, name, NULL);
-}
-
-static void promote(struct place *place, bool keep_old)
-{
-    struct error error;
-    cr_assert_eq(store_place_promote(place->disk, place->data, keep_old, &error), 0, "%s",
-                 error.text);
-}
-
-Test(store_place, one_takes_the_others_place)
-{
-    struct place place;
-    place_make(&place);
-    expect_current(&place, "store");
-    make_store(&place, "store", "first");
-    expect_incoming(&place, "store-1");
-    make_store(&place, "store-1", "second");
-    expect_current(&place, "store");
-    promote(&place, false);
-    expect_current(&place, "store-1");
-    expect_store(&place, "store-1", "second");
-    expect_store(&place, "store", NULL);
-    expect_incoming(&place, "store-2");
-    make_store(&place, "store-2", "third");
-    promote(&place, false);
-    expect_current(&place, "store-2");
-    expect_store(&place, "store-1", NULL);
-    expect_store(&place, "store-2", "third");
-    place_finish(&place);
-}
-
-Test(store_place, evidence_is_kept)
-{
-    struct place place;
-    place_make(&place);
-    make_store(&place, "store", "first");
-    make_store(&place, "store-1", "second");
-    promote(&place, true);
-    expect_current(&place, "store-1");
-    expect_store(&place, "diverged-0", "first");
-    make_store(&place, "store-2", "third");
-    promote(&place, true);
-    expect_current(&place, "store-2");
-    expect_store(&place, "diverged-0", "first");
-    expect_store(&place, "diverged-1", "second");
-    expect_store(&place, "store-1", NULL);
-    place_finish(&place);
-}
-
-/* A new replica has none. */
-Test(store_place, there_need_be_no_old_one)
-{
-    for (int keep_old = 0; keep_old < 2; keep_old++) {
-        struct place place;
-        place_make(&place);
-        expect_incoming(&place, "store-1");
-        make_store(&place, "store-1", "first");
-        promote(&place, keep_old);
-        expect_current(&place, "store-1");
-        expect_store(&place, "store-1", "first");
-        expect_store(&place, "diverged-0", NULL);
-        place_finish(&place);
-    }
-}
-
-Test(store_place, what_was_half_filled_is_removed)
-{
-    struct place place;
-    place_make(&place);
-    make_store(&place, "store", "first");
-    for (int i = 0; i < 3; i++) {
-        expect_incoming(&place, "store-1");
-        make_store(&place, "store-1", "half");
-    }
-    expect_current(&place, "store");
-    expect_store(&place, "store", "first");
-    place_finish(&place);
-}
-
-/* The power goes behind the one write that matters: the old one is still there, and means nothing.
- */
-Test(store_place, what_the_old_one_left_is_not_taken_for_the_store)
-{
-    struct place place;
-    place_make(&place);
-    make_store(&place, "store-1", "second");
-    promote(&place, false);
-    make_store(&place, "store", "first");
-    expect_current(&place, "store-1");
-    expect_incoming(&place, "store-2");
-    expect_store(&place, "store-1", "second");
-    place_finish(&place);
-}
-
-Test(store_place, damage_is_no_place)
-{
-    static const size_t counts[] = {0, 7, 9};
     char directory[STORE_PLACE_BYTES];
-    struct place place;
-    struct error error;
-    place_make(&place);
-    make_store(&place, "store", "first");
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        cr_assert_eq(metafile_write(place.disk, "store.place", "123456789", counts[i], &error), 0);
-        cr_assert_eq(store_place_current(place.disk, place.data, directory, &error), -EBADMSG);
-        cr_assert_eq(store_place_incoming(place.disk, place.data, directory, &error), -EBADMSG);
-        cr_assert_eq(store_place_promote(place.disk, place.data, false, &error), -EBADMSG);
-        expect_store(&place, "store", "first");
+    cr_assert_eq(store_place_current(rig->disk, rig->data, directory, &rig->error), 0, "%s",
+                 rig->error.text);
+    cr_assert_str_eq(directory, path_of(rig, name));
+}
+
+static void expect_incoming(struct place_rig *rig, const char *name)
+{
+    char directory[STORE_PLACE_BYTES];
+    cr_assert_eq(store_place_incoming(rig->disk, rig->data, directory, &rig->error), 0, "%s",
+                 rig->error.text);
+    cr_assert_str_eq(directory, path_of(rig, name));
+    cr_assert(!is_there(rig, name));
+}
+
+static void promote(struct place_rig *rig, bool keep_old)
+{
+    cr_assert_eq(store_place_promote(rig->disk, rig->data, keep_old, &rig->error), 0, "%s",
+                 rig->error.text);
+}
+
+Test(store_place, one_takes_the_place_of_another)
+{
+    struct place_rig rig;
+    rig_make(&rig);
+    expect_current(&rig, "store");
+    make_directory(&rig, "store");
+    expect_incoming(&rig, "store-1");
+    make_directory(&rig, "store-1");
+    expect_incoming(&rig, "store-1"); /* what was begun before is gone */
+    cr_assert(is_there(&rig, "store"));
+    make_directory(&rig, "store-1");
+    promote(&rig, false);
+    cr_assert(!is_there(&rig, "store"));
+    expect_current(&rig, "store-1");
+    expect_incoming(&rig, "store-2");
+    make_directory(&rig, "store-2");
+    promote(&rig, true);
+    expect_current(&rig, "store-2");
+    cr_assert(is_there(&rig, "diverged-1/CURRENT") && is_there(&rig, "store-2/CURRENT"));
+    cr_assert(!is_there(&rig, "store-1"));
+    rig_finish(&rig);
+}
+
+/* A new replica has no current store yet. */
+Test(store_place, the_first_one_may_come_in)
+{
+    struct place_rig rig;
+    rig_make(&rig);
+    expect_incoming(&rig, "store-1");
+    make_directory(&rig, "store-1");
+    promote(&rig, true);
+    expect_current(&rig, "store-1");
+    cr_assert(is_there(&rig, "store-1/CURRENT") && !is_there(&rig, "diverged-0"));
+    rig_finish(&rig);
+}
+
+Test(store_place, nothing_is_promoted_where_nothing_came)
+{
+    struct place_rig rig;
+    rig_make(&rig);
+    make_directory(&rig, "store");
+    cr_assert_eq(store_place_promote(rig.disk, rig.data, false, &rig.error), -ENOENT);
+    expect_current(&rig, "store");
+    cr_assert(is_there(&rig, "store/CURRENT"));
+    rig_finish(&rig);
+}
+
+/* The process dies at the first step of the real thing that changes something, at the second, ... :
+ * a child for each, over a disk that ends it there. */
+static unsigned steps_left;
+static const struct disk_ops *real_ops;
+
+static void step(void)
+{
+    if (steps_left-- == 0)
+        _exit(0);
+}
+
+static int dying_rename(struct disk *disk, const char *from, const char *to)
+{
+    step();
+    return real_ops->rename(disk, from, to);
+}
+
+static int dying_sync_directory(struct disk *disk)
+{
+    step();
+    return real_ops->sync_directory(disk);
+}
+
+static int dying_unlink(struct disk *disk, const char *name)
+{
+    step();
+    return real_ops->unlink(disk, name);
+}
+
+static void promote_and_die(struct place_rig *rig, bool keep_old, unsigned steps)
+{
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        struct disk_ops ops = *rig->disk->ops;
+        real_ops = rig->disk->ops;
+        ops.rename = dying_rename;
+        ops.unlink = dying_unlink;
+        ops.sync_directory = dying_sync_directory;
+        rig->disk->ops = &ops;
+        steps_left = steps;
+        _exit(store_place_promote(rig->disk, rig->data, keep_old, &rig->error) == 0 ? 0 : 1);
     }
-    place_finish(&place);
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+/* Either the old one is current, whole, and what came in is gone; or the new one, and the old one
+ * is where it was to go. Returns whether it is the new one. */
+static bool check_settled(struct place_rig *rig, bool keep_old)
+{
+    char directory[STORE_PLACE_BYTES];
+    cr_assert_eq(store_place_current(rig->disk, rig->data, directory, &rig->error), 0);
+    bool is_new = strcmp(directory, path_of(rig, "store-1")) == 0;
+    if (!is_new)
+        cr_assert_str_eq(directory, path_of(rig, "store"));
+    cr_assert_eq(is_there(rig, "store-1/CURRENT"), is_new);
+    cr_assert_eq(is_there(rig, "store/CURRENT"), !is_new);
+    cr_assert_eq(is_there(rig, "diverged-0/CURRENT"), is_new && keep_old);
+    return is_new;
+}
+
+Test(store_place, a_promotion_that_is_cut_off)
+{
+    for (unsigned steps = 0, news = 0; steps < 8; steps++)
+        for (int keep_old = 0; keep_old < 2; keep_old++) {
+            struct place_rig rig;
+            rig_make(&rig);
+            make_directory(&rig, "store");
+            make_directory(&rig, "store-1");
+            promote_and_die(&rig, keep_old, steps);
+            news += check_settled(&rig, keep_old);
+            cr_assert(steps > 0 || news == 0);
+            cr_assert(steps < 7 || news >= 2);
+            rig_finish(&rig);
+        }
+}
+
+/* Between the meta file and the old directory: the next opening goes on. */
+Test(store_place, the_old_one_is_settled_later)
+{
+    for (uint8_t keep_old = 0; keep_old < 2; keep_old++) {
+        struct place_rig rig;
+        uint8_t content[9] = {1, [8] = keep_old};
+        rig_make(&rig);
+        make_directory(&rig, "store");
+        make_directory(&rig, "store-1");
+        cr_assert_eq(metafile_write(rig.disk, "store.place", content, sizeof content, &rig.error),
+                     0);
+        cr_assert(check_settled(&rig, keep_old));
+        rig_finish(&rig);
+    }
+}
+
+Test(store_place, damage_is_told)
+{
+    static const struct {
+        uint8_t bytes[10];
+        size_t count;
+        int code;
+    } cases[] = {
+        {{3}, 8, 0}, /* as it was written before */
+        {{3}, 9, 0},
+        {{3, [8] = 1}, 9, 0},
+        {{3, [8] = 2}, 9, -EBADMSG},
+        {{3}, 10, -EBADMSG},
+        {{3}, 7, -EBADMSG},
+        {{0}, 0, -EBADMSG},
+        {{255, 255, 255, 255, 255, 255, 255, 255}, 8, -EBADMSG},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct place_rig rig;
+        char directory[STORE_PLACE_BYTES];
+        rig_make(&rig);
+        cr_assert_eq(metafile_write(rig.disk, "store.place", cases[i].bytes, cases[i].count, NULL),
+                     0);
+        make_directory(&rig, "store");
+        make_directory(&rig, "store-3");
+        cr_assert_eq(store_place_current(rig.disk, rig.data, directory, &rig.error), cases[i].code,
+                     "case %zu", i);
+        cr_assert(is_there(&rig, "store") && is_there(&rig, "store-3"));
+        rig_finish(&rig);
+    }
 }

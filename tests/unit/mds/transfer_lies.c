@@ -36,6 +36,9 @@ enum lie {
     LIE_OTHER_FRAME,
     LIE_CLOSES,
     LIE_REFUSES,
+    LIE_HELLO_SHORT,
+    LIE_CLUSTER,
+    LIE_LINEAGE,
 };
 
 enum { KEYS = 8, STATE_AT = 6, CHUNK_OF = 3 };
@@ -82,8 +85,11 @@ static void make_records(struct teller *teller)
 static void say_hello(struct teller *teller)
 {
     uint8_t bytes[NET_HELLO_BYTES_MAX];
-    const struct net_hello hello = {.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER};
-    say(teller, NET_FRAME_HELLO, bytes, net_hello_encode(&hello, bytes));
+    struct net_hello hello = {.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 1};
+    hello.cluster[15] = teller->lie == LIE_CLUSTER;
+    hello.lineage_generation = teller->lie == LIE_LINEAGE;
+    size_t count = net_hello_encode(&hello, bytes);
+    say(teller, NET_FRAME_HELLO, bytes, count - (teller->lie == LIE_HELLO_SHORT));
 }
 
 static void say_begin(struct teller *teller)
@@ -255,6 +261,9 @@ Test(transfer_lies, are_all_found)
         {LIE_OTHER_FRAME, -EPROTO, "no meaning"},
         {LIE_CLOSES, -ECONNRESET, ""},
         {LIE_REFUSES, -ECONNREFUSED, "not today"},
+        {LIE_HELLO_SHORT, -EPROTO, "hello"},
+        {LIE_CLUSTER, -EXDEV, "another cluster"},
+        {LIE_LINEAGE, -EXDEV, "lineage"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect(cases[i].lie, cases[i].code, cases[i].detail);

@@ -70,7 +70,8 @@ static void on_opened(struct net_conn *conn)
 static void on_hello(struct gate *gate)
 {
     uint8_t bytes[NET_HELLO_BYTES_MAX];
-    const struct net_hello hello = {.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER};
+    const struct net_hello hello = {
+        .version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 1};
     size_t count = net_hello_encode(&hello, bytes);
     if (gate->rig->greeted) {
         gate->rig->greeted(gate);
