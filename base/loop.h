@@ -50,6 +50,7 @@ struct work_queue {
 
 struct loop_ops {
     uint64_t (*now_ns)(struct loop *loop);
+    uint64_t (*clock_ns)(struct loop *loop);
     int64_t (*wall_ns)(struct loop *loop);
     void (*defer)(struct loop *loop, struct loop_task *task);
     void (*cancel)(struct loop *loop, struct loop_task *task);
@@ -70,6 +71,13 @@ struct loop {
 static inline uint64_t loop_now_ns(struct loop *loop)
 {
     return loop->ops->now_ns(loop);
+}
+
+/* CLOCK_BOOTTIME at this very moment: for what must not be judged by the time at which the turn
+ * began (a lease, after a read). */
+static inline uint64_t loop_clock_ns(struct loop *loop)
+{
+    return loop->ops->clock_ns(loop);
 }
 
 /* CLOCK_REALTIME, ns since 1970: for file times only, never for a decision. */

@@ -242,6 +242,7 @@ void failover_round_fault(struct failover_load *load, struct failover_round *rou
     }
     atomic_store(&load->gap_max_ns, 0);
     round->fault_ns = clock_ns();
+    atomic_store(&load->answer_ns, round->fault_ns);
     atomic_store(&load->fault_ns, round->fault_ns);
 }
 

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 enum { OUT_MAX = 1 << 16, POLL_MS = 5, DRAIN_MAX_NS = 2000000000 };
@@ -29,7 +30,8 @@ struct member {
     struct net_listener *listener;
     struct gcs *gcs;
     struct order_log *log; /* NULL: memory */
-    struct loop_task send, saved;
+    struct loop_task send, saved, fetch;
+    uint8_t joiner; /* who is to be fed */
     struct loop_timer poll;
     struct blob *payload;
     enum order_phase phase;
@@ -315,9 +317,37 @@ static void on_window_open(void *user)
     loop_defer(member->loop, &member->send);
 }
 
-static void on_fetch(void *user, uint64_t epoch, uint8_t origin, uint64_t from, uint64_t to)
+static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t rank)
 {
-    member_fail(user, "a link broke, and what it lost is no longer in memory");
+}
+
+static void on_readable(void *user)
+{
+}
+
+static void fetch_run(struct loop_task *task)
+{
+    struct member *member = CONTAINER_OF(task, struct member, fetch);
+    gcs_fetch_done(member->gcs, member->joiner, false);
+}
+
+/* Nobody joins a group that is measured. */
+static void on_fetch(void *user, uint8_t peer, uint64_t index_from, uint32_t bytes_max,
+                     const uint8_t history[16])
+{
+    struct member *member = user;
+    member->joiner = peer;
+    loop_defer(member->loop, &member->fetch);
+}
+
+static void on_snapshot_needed(void *user, const struct gcs_member *sponsor)
+{
+    member_fail(user, "it fell out of the group and would need a copy of its state");
+}
+
+static void on_out(void *user, enum gcs_out why, const char *detail)
+{
+    member_fail(user, detail);
 }
 
 static void on_failed(void *user, const char *detail)
@@ -333,8 +363,12 @@ static const struct gcs_callbacks callbacks = {
     .epoch = on_epoch,
     .released = on_released,
     .running = on_running,
+    .view = on_view,
     .window_open = on_window_open,
+    .readable = on_readable,
     .fetch = on_fetch,
+    .snapshot_needed = on_snapshot_needed,
+    .out = on_out,
     .failed = on_failed,
 };
 
@@ -350,6 +384,7 @@ static void config_make(struct member *member, struct gcs_config *config)
     for (uint32_t j = 0; j < run->options->members; j++)
         config->members[j] = run->members[j];
     config->node = run->members[member->rank].node;
+    memcpy(config->address, run->members[member->rank].address, sizeof config->address);
     config->hello.incarnation_count = 1;
     config->hello.incarnation_random = member->rank + 1;
     config->hello.store[0] = (uint8_t)(member->rank + 1);
@@ -425,6 +460,7 @@ int order_member_run(const struct order_run *run, uint32_t rank)
     member->sender = rank < run->options->senders;
     member->send = (struct loop_task){.run = send_due, .phase = LOOP_PHASE_SUBMIT};
     member->saved = (struct loop_task){.run = saved_run, .phase = LOOP_PHASE_SUBMIT};
+    member->fetch = (struct loop_task){.run = fetch_run, .phase = LOOP_PHASE_SUBMIT};
     if (member_begin(member, &result->error) != 0)
         return 1;
     loop_timer_start(&member->poll, POLL_MS * 1000000ull);

@@ -1,29 +1,40 @@
-/* tuttictl: the operator's program. Here: help, and which command runs. */
+/* tuttictl: the operator's program. Here: which command runs. */
 #include "client/ctl.h"
 
 #include <signal.h>
 #include <stdio.h>
 
-static const char help[] =
-    "usage: tuttictl cluster create --name NAME NODE=HOST:PORT ...\n"
-    "       tuttictl status [--json] HOST:PORT ...\n"
-    "       tuttictl --help | --version\n"
-    "\n"
-    "cluster create   Make one cluster of replicas that wait (tutti-mds --init). Each is named by\n"
-    "                 the node id of its configuration. Interrupted, it can be repeated.\n"
-    "status           What each replica says of itself, and whether replicas at the same index\n"
-    "                 agree.\n"
-    "\n"
-    "  --name NAME      name of the cluster: letters, digits, '-', '_', '.'\n"
-    "  --json           for programs: one JSON object a line\n"
-    "  --timeout TIME   how long to wait for a replica (default 5s)\n"
-    "\n"
-    "exit code: 0 done; 1 failed or refused; 2 wrong usage; 3 a replica could not be reached\n"
-    "\n"
-    "examples:\n"
-    "  tuttictl cluster create --name home 1=mds1:7400 2=mds2:7400 3=mds3:7400\n"
-    "  tuttictl status mds1:7400 mds2:7400 mds3:7400\n"
-    "  tuttictl status --json 127.0.0.1:7401 | python3 -m json.tool\n";
+static enum ctl_exit run(const struct ctl_command *command)
+{
+    switch (command->verb) {
+    case CTL_HELP:
+        fputs(ctl_help(command->topic), stdout);
+        return CTL_OK;
+    case CTL_VERSION:
+        puts("tuttictl " TUTTI_VERSION);
+        return CTL_OK;
+    case CTL_CLUSTER_CREATE:
+        return ctl_create(command);
+    case CTL_STATUS:
+        return ctl_status(command);
+    case CTL_MEMBER_LIST:
+        return ctl_member_list(command);
+    case CTL_MEMBER_ADD:
+        return ctl_member_add(command);
+    case CTL_MEMBER_REMOVE:
+        return ctl_member_remove(command);
+    case CTL_MEMBER_REPLACE:
+        return ctl_member_replace(command);
+    case CTL_MEMBER_DRAIN:
+    case CTL_MEMBER_UNDRAIN:
+        return ctl_member_drain(command);
+    case CTL_RECOVER:
+        return ctl_recover(command);
+    case CTL_VERB_COUNT:
+        break;
+    }
+    return CTL_FAILED;
+}
 
 int main(int argc, char **argv)
 {
@@ -34,17 +45,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "tuttictl: %s\nTry 'tuttictl --help'.\n", error.text);
         return CTL_USAGE;
     }
-    switch (command.verb) {
-    case CTL_HELP:
-        fputs(help, stdout);
-        return CTL_OK;
-    case CTL_VERSION:
-        puts("tuttictl " TUTTI_VERSION);
-        return CTL_OK;
-    case CTL_CLUSTER_CREATE:
-        return (int)ctl_create(&command);
-    case CTL_STATUS:
-        return (int)ctl_status(&command);
-    }
-    return CTL_FAILED;
+    return (int)run(&command);
 }

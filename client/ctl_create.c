@@ -141,9 +141,24 @@ static enum ctl_exit check_member(struct creation *c, uint32_t i)
                 member->address, (long long)node, member->node);
         return CTL_FAILED;
     }
+    if (json_is_true(json_object_get(reply, "witness")) != member->witness) {
+        fprintf(stderr,
+                "tuttictl: node %u (%s) is configured as %s; correct `witness` in its "
+                "configuration, or write %u=%s%s\n",
+                member->node, member->address, member->witness ? "no witness" : "a witness",
+                member->node, member->address, member->witness ? "" : ",witness");
+        return CTL_FAILED;
+    }
     ctl_text(reply, "state", state, sizeof state);
     if (!strcmp(state, "formatted"))
         return check_formatted(c, i);
+    if (!strcmp(state, "removed")) {
+        fprintf(stderr,
+                "tuttictl: node %u (%s) was removed from its cluster; give it an empty data "
+                "directory and start it with --init\n",
+                member->node, member->address);
+        return CTL_FAILED;
+    }
     if (strcmp(state, "waiting")) {
         fprintf(stderr, "tuttictl: node %u (%s) is in an unknown state '%s'\n", member->node,
                 member->address, state);
@@ -190,8 +205,9 @@ static json_t *create_request(const struct creation *c)
     json_t *members = json_array();
     for (uint32_t i = 0; i < c->command->member_count; i++)
         json_array_append_new(members,
-                              json_pack("{s:i,s:s}", "node", (int)c->command->members[i].node,
-                                        "address", c->command->members[i].address));
+                              json_pack("{s:i,s:s,s:b}", "node", (int)c->command->members[i].node,
+                                        "address", c->command->members[i].address, "witness",
+                                        (int)c->command->members[i].witness));
     return json_pack("{s:s,s:s,s:s,s:s,s:I,s:O,s:o}", "verb", "create", "name", c->command->name,
                      "cluster", cluster, "lineage", lineage, "time", (json_int_t)c->time_ns,
                      "limits", c->limits, "members", members);

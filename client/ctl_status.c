@@ -77,13 +77,19 @@ static bool same(const json_t *a, const json_t *b, const char *key)
     return x && y && json_equal(x, y);
 }
 
-/* The first pair of one cluster that differs at the same index. */
+static bool of_two_lineages(const json_t *a, const json_t *b)
+{
+    json_t *x = json_object_get(a, "lineage"), *y = json_object_get(b, "lineage");
+    return x && y && !json_equal(x, y);
+}
+
+/* The first pair of one lineage that differs at the same index. */
 static bool diverged(const struct ctl_exchange *exchanges, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = 0; j < i; j++) {
             const json_t *a = exchanges[i].reply, *b = exchanges[j].reply;
-            if (!a || !b || !same(a, b, "cluster") || !same(a, b, "index"))
+            if (!a || !b || !same(a, b, "cluster") || of_two_lineages(a, b) || !same(a, b, "index"))
                 continue;
             if (same(a, b, "history") && same(a, b, "digest"))
                 continue;
@@ -96,6 +102,24 @@ static bool diverged(const struct ctl_exchange *exchanges, uint32_t count)
             return true;
         }
     return false;
+}
+
+/* Replicas of one cluster, one of which forced recovery left behind. */
+static void tell_fenced(const struct ctl_exchange *exchanges, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < count; j++) {
+            const json_t *old = exchanges[i].reply, *new = exchanges[j].reply;
+            if (!old || !new || !same(old, new, "cluster") ||
+                json_integer_value(json_object_get(old, "generation")) >=
+                    json_integer_value(json_object_get(new, "generation")))
+                continue;
+            fprintf(stderr,
+                    "tuttictl: %s is of an older lineage than %s: the cluster was recovered by "
+                    "force without it; stop it, empty its data directory and add it again\n",
+                    exchanges[i].address, exchanges[j].address);
+            break;
+        }
 }
 
 static enum ctl_exit print_troubles(const struct ctl_exchange *e)
@@ -111,7 +135,7 @@ static enum ctl_exit print_troubles(const struct ctl_exchange *e)
         return CTL_FAILED;
     }
     if (*ctl_text(e->reply, "waiting_for", text, sizeof text))
-        fprintf(stderr, "tuttictl: %s waits for %s\n", e->address, text);
+        fprintf(stderr, "tuttictl: %s waits: %s\n", e->address, text);
     return CTL_OK;
 }
 
@@ -132,6 +156,7 @@ enum ctl_exit ctl_status(const struct ctl_command *command)
     else
         print_table(exchanges, command->address_count);
     fflush(stdout);
+    tell_fenced(exchanges, command->address_count);
     if (diverged(exchanges, command->address_count))
         result = CTL_FAILED;
     for (uint32_t i = 0; i < command->address_count; i++) {

@@ -24,18 +24,30 @@ bool action_room_for_pump(struct gcs_core *core)
     return room;
 }
 
-void action_send(struct gcs_core *core, uint8_t to, struct gcs_frame *frame, struct blob *payload)
+void action_send_peers(struct gcs_core *core, uint16_t peers, struct gcs_frame *frame,
+                       struct blob *payload)
 {
-    if (!to)
+    if (!peers)
         return;
     frame->count = core->n;
     struct gcs_action *action = action_add(core, GCS_ACTION_SEND);
-    action->to = to;
+    action->to = peers;
     action->type = frame->type;
     action->head_bytes = (uint16_t)gcs_frame_encode(frame, action->head);
     action->payload = payload;
     action->message.epoch = frame->epoch;
     action->message.seq = frame->seq;
+}
+
+/* To those of these members that are linked. */
+void action_send(struct gcs_core *core, uint8_t ranks, struct gcs_frame *frame,
+                 struct blob *payload)
+{
+    uint16_t peers = 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(ranks, j) && core->peer_of_rank[j] != NONE)
+            peers |= (uint16_t)(1u << core->peer_of_rank[j]);
+    action_send_peers(core, peers, frame, payload);
 }
 
 /* RECEIVED, STORE or DELIVER of a message in a ring. */
@@ -61,19 +73,30 @@ void action_drop(struct gcs_core *core, struct blob *payload)
 /* The end of this core: it can't go on. */
 void action_fail(struct gcs_core *core, const char *text)
 {
-    if (core->failed)
+    if (core->ended)
         return;
-    core->failed = true;
+    core->ended = true;
     action_add(core, GCS_ACTION_FAILED)->text = text;
 }
 
+/* The end of this core: it is not a member any more. */
+void action_out(struct gcs_core *core, enum gcs_out why, const char *text)
+{
+    if (core->ended)
+        return;
+    core->ended = true;
+    struct gcs_action *action = action_add(core, GCS_ACTION_OUT);
+    action->why = why;
+    action->text = text;
+}
+
 /* A peer broke a rule: its link goes, and with it what was agreed on it. */
-void action_close(struct gcs_core *core, uint8_t rank, const char *text)
+void action_close(struct gcs_core *core, uint8_t peer, const char *text)
 {
     struct gcs_action *action = action_add(core, GCS_ACTION_CLOSE);
-    action->to = bit(rank);
+    action->to = (uint16_t)(1u << peer);
     action->text = text;
-    link_down(core, rank);
+    link_down(core, peer);
 }
 
 const struct gcs_action *gcs_action(struct gcs_core *core)

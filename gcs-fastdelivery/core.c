@@ -27,12 +27,12 @@ static uint64_t ring_capacity(const struct gcs_core_config *config)
 
 static uint64_t order_capacity(const struct gcs_core_config *config)
 {
-    return power_of_two(config->member_count * ((uint64_t)config->limits.window_messages + 4));
+    return power_of_two(MEMBERS * ((uint64_t)config->limits.window_messages + 4));
 }
 
 static uint64_t journal_capacity(const struct gcs_core_config *config)
 {
-    return power_of_two(config->member_count * ring_capacity(config));
+    return power_of_two(MEMBERS * ring_capacity(config));
 }
 
 /* The memory in one piece; `at` counts even where `memory` is NULL. */
@@ -53,7 +53,7 @@ static struct gcs_core *lay_out(struct carver *carver, const struct gcs_core_con
 {
     struct gcs_core *core = carve(carver, sizeof *core);
     struct slot *slots[MEMBERS];
-    for (uint8_t k = 0; k < config->member_count; k++)
+    for (uint8_t k = 0; k < MEMBERS; k++)
         slots[k] = carve(carver, ring_capacity(config) * sizeof *slots[k]);
     struct entry *order = carve(carver, order_capacity(config) * sizeof *order);
     struct entry *journal = carve(carver, journal_capacity(config) * sizeof *journal);
@@ -61,7 +61,7 @@ static struct gcs_core *lay_out(struct carver *carver, const struct gcs_core_con
     struct gcs_action *actions = carve(carver, GCS_ACTIONS_MAX * sizeof *actions);
     if (!core)
         return NULL;
-    for (uint8_t k = 0; k < config->member_count; k++)
+    for (uint8_t k = 0; k < MEMBERS; k++)
         core->rings[k].slots = slots[k];
     core->order = order;
     core->journal.entries = journal;
@@ -73,8 +73,7 @@ static struct gcs_core *lay_out(struct carver *carver, const struct gcs_core_con
 size_t gcs_core_bytes(const struct gcs_core_config *config)
 {
     const uint32_t most_messages = 1u << 26;
-    if (config->member_count == 0 || config->member_count > MEMBERS ||
-        config->rank >= config->member_count || config->limits.window_messages == 0 ||
+    if (config->self.node == 0 || config->limits.window_messages == 0 ||
         config->limits.window_messages > most_messages || config->recovered_max > most_messages ||
         config->limits.payload_bytes_max == 0 ||
         config->limits.payload_bytes_max > GCS_PAYLOAD_BYTES_LIMIT)
@@ -91,19 +90,24 @@ int gcs_core_init(void *memory, const struct gcs_core_config *config, const void
     struct gcs_core *core = lay_out(&carver, config);
     MUST(core);
     core->config = *config;
-    core->n = config->member_count;
-    core->self = config->rank;
+    core->random = config->prng_seed | 1;
     core->capacity = ring_capacity(config);
     core->order_capacity = order_capacity(config);
     core->journal_capacity = journal_capacity(config);
-    int code = save_load(core, state, state_bytes);
+    core->now = core->started_ns = config->now_ns;
+    core->sponsor = core->acceptor.promise_to = core->acceptor.accept_to = NONE;
+    core->attempt.candidate = core->level_to = NONE;
+    memset(core->peer_of_rank, NONE, sizeof core->peer_of_rank);
+    core->self = NONE;
+    core->delivered = core->released = core->applied = config->applied.index;
+    for (uint8_t p = 0; p < PEERS; p++)
+        core->peers[p].rank = NONE;
+    int code = config->outside ? 0 : save_load(core, state, state_bytes);
     if (code)
         return code;
-    memcpy(core->wanted.store[core->self], config->store, 16);
-    core->wanted.incarnation_count[core->self] = config->incarnation.count;
-    core->delivered = core->released = core->applied = config->applied_index;
-    core->know[core->self].applied = config->applied_index;
-    core->lead.round = config->incarnation.count << 24; /* never one of an earlier start */
+    if (core->self != NONE)
+        core->wanted.incarnation_count[core->self] = config->self.incarnation.count;
+    core->know[own_row(core)].applied = config->applied.index;
     *ret_core = core;
     return 0;
 }
@@ -119,83 +123,173 @@ static void pump_state(struct gcs_core *core)
         index = core->delivered;
         receive_announce_pump(core);
         order_pump(core);
-        lead_pump(core);
-        restart_pump(core);
-    } while (!core->failed && !core->more &&
+        join_pump(core);
+        accept_pump(core);
+        attempt_pump(core);
+        install_pump(core);
+    } while (!core->ended && !core->more &&
              (stage != core->stage || epoch != core->epoch || index != core->delivered));
 }
 
 static void core_pump(struct gcs_core *core)
 {
     core->more = false;
-    if (core->stage == STAGE_RECOVERING || core->failed)
+    if (core->stage == STAGE_RECOVERING || core->ended)
         return;
     pump_state(core);
     flow_pump(core);
     send_pump(core);
     push_pump(core);
-    save_pump(core);
+    sponsor_pump(core);
+    accept_pump(core);
+    attempt_pump(core);
+    install_pump(core);
+    if (!core->ended)
+        save_pump(core);
 }
 
-/* Frames of the leader's rounds. */
-static void step_level_frame(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
+/* LEVEL of the proposer that this member has promised; outside, of the sponsor. */
+static void step_level(struct gcs_core *core, uint8_t peer, const struct gcs_frame *frame)
 {
-    bool from_leader = from == 0;
-    bool leads = core->self == 0;
-    if (frame->type == GCS_FRAME_LEVEL && from_leader) {
-        if (same_incarnation(&frame->incarnations[core->self], &core->config.incarnation))
-            restart_level(core, frame->round);
-    } else if (frame->type == GCS_FRAME_CUT && from_leader) {
-        restart_cut(core, frame);
-    } else if (frame->type == GCS_FRAME_CATCH_UP && from_leader) {
-        restart_catch_up(core, frame->round, frame->epoch);
-    } else if (frame->type == GCS_FRAME_INSTALL && from_leader) {
-        restart_install(core, frame->epoch, frame->incarnations);
-    } else if (frame->type == GCS_FRAME_PULL && from_leader) {
-        if (frame->round == core->round && frame->epoch == core->epoch)
-            push_begin(core, from, frame->round, frame->received, frame->target);
-    } else if (frame->type == GCS_FRAME_REPORT && leads) {
-        lead_report(core, from, frame);
-    } else if (frame->type == GCS_FRAME_PREPARED && leads) {
-        lead_prepared(core, from, frame->round, frame->epoch);
-    } else {
-        action_close(core, from, "a frame of a role that it has not");
+    bool wedged = core->stage == STAGE_WEDGED || core->stage == STAGE_LEVELLING;
+    bool learns = core->stage == STAGE_LEARNING &&
+                  core->delivered == core->learn_base + core->journal.received;
+    if (frame->epoch != core->epoch)
+        return;
+    if (is_outside(core) ? (learns || wedged) && (core->sponsor == NONE || peer == core->sponsor)
+                         : wedged && frame->ballot == core->wanted.promised)
+        push_level(core, peer, frame);
+}
+
+/* Frames between members of one view. */
+static void step_member_frame(struct gcs_core *core, uint8_t peer, uint8_t from,
+                              const struct gcs_frame *frame)
+{
+    if (is_outside(core) || from == NONE || core->stage == STAGE_RECOVERING)
+        return;
+    switch (frame->type) {
+    case GCS_FRAME_ACK:
+        receive_ack(core, from, frame);
+        break;
+    case GCS_FRAME_BEAT:
+        lease_beaten(core, peer, frame);
+        break;
+    case GCS_FRAME_GRANT:
+        lease_granted(core, from, frame);
+        break;
+    case GCS_FRAME_CHECK:
+        check_told(core, from, frame);
+        break;
+    case GCS_FRAME_ASK:
+        accept_ask(core, from, frame);
+        break;
+    case GCS_FRAME_AGREE:
+        attempt_agree(core, from, frame);
+        break;
+    case GCS_FRAME_PREPARE:
+        accept_prepare(core, from, frame);
+        break;
+    case GCS_FRAME_PROMISE:
+        attempt_promise(core, from, frame);
+        break;
+    case GCS_FRAME_REFUSE:
+        attempt_refuse(core, frame);
+        break;
+    case GCS_FRAME_PULL:
+        push_pull(core, peer, frame);
+        break;
+    case GCS_FRAME_LOST:
+        push_lost(core, from, frame);
+        break;
+    case GCS_FRAME_PROPOSE:
+        accept_propose(core, from, frame);
+        break;
+    case GCS_FRAME_ACCEPTED:
+        attempt_accepted(core, from, frame);
+        break;
+    case GCS_FRAME_LEAVE:
+        suspect_told(core, from, frame);
+        break;
+    default:
+        action_close(core, peer, "a frame that has no meaning");
     }
 }
 
 static void step_frame(struct gcs_core *core, const struct gcs_event *event)
 {
-    uint8_t from = event->rank;
-    MUST(from < core->n);
-    if (!core->links[from].up)
-        return;
+    uint8_t peer = event->peer;
+    MUST(peer < PEERS);
     struct gcs_frame frame;
-    if (gcs_frame_decode(event->type, event->head, event->head_bytes, core->n, &frame) ||
+    if (!core->peers[peer].up)
+        return;
+    core->peers[peer].heard_ns = core->now;
+    if (gcs_frame_decode(event->type, event->head, event->head_bytes, &frame) ||
         gcs_frame_has_payload(event->type) != (event->payload != NULL)) {
-        action_close(core, from, "a malformed frame");
+        action_close(core, peer, "a malformed frame");
         return;
     }
+    uint8_t from = core->peers[peer].rank;
     switch (event->type) {
     case GCS_FRAME_DATA:
         receive_data(core, from, &frame, event->payload);
         break;
-    case GCS_FRAME_ACK:
-        receive_ack(core, from, &frame);
-        break;
     case GCS_FRAME_RESUME:
-        link_resume(core, from, &frame);
+        link_resume(core, peer, &frame);
+        break;
+    case GCS_FRAME_LEVEL:
+        step_level(core, peer, &frame);
         break;
     case GCS_FRAME_PUSH:
-        push_receive(core, from, &frame, event->payload);
+        push_receive(core, peer, &frame, event->payload);
         break;
     case GCS_FRAME_HAVE:
-        push_have(core, from, &frame);
+        push_have(core, peer, &frame);
         break;
-    case GCS_FRAME_LOST:
-        push_lost(core, &frame);
+    case GCS_FRAME_STORED:
+        attempt_stored(core, peer, from, &frame);
+        break;
+    case GCS_FRAME_INSTALL:
+        install_decided(core, frame.epoch, &frame.proposal);
+        break;
+    case GCS_FRAME_OUT:
+        install_out(core, &frame);
+        break;
+    case GCS_FRAME_JOIN:
+        sponsor_join(core, peer, &frame);
+        break;
+    case GCS_FRAME_FED:
+        sponsor_fed(core, peer, &frame);
+        break;
+    case GCS_FRAME_WELCOME:
+    case GCS_FRAME_SNAPSHOT:
+    case GCS_FRAME_FEED:
+    case GCS_FRAME_FEED_EPOCH:
+        join_frame(core, peer, &frame, event->payload);
         break;
     default:
-        step_level_frame(core, from, &frame);
+        step_member_frame(core, peer, from, &frame);
+    }
+}
+
+static void start(struct gcs_core *core)
+{
+    core->started_ns = core->turned_ns = core->now;
+    core->stable_ns = core->now;
+    if (core->config.outside)
+        join_start(core);
+    else
+        recover_finish(core);
+}
+
+static void tick(struct gcs_core *core)
+{
+    if (core->stage == STAGE_RECOVERING)
+        return;
+    send_tick(core);
+    join_tick(core);
+    if (!is_outside(core)) {
+        attempt_tick(core);
+        suspect_tick(core);
     }
 }
 
@@ -205,16 +299,16 @@ static int step(struct gcs_core *core, const struct gcs_event *event)
     case GCS_EVENT_RECOVERED:
         return recover_message(core, &event->message);
     case GCS_EVENT_START:
-        recover_finish(core);
+        start(core);
         return 0;
     case GCS_EVENT_LINK_UP:
         link_up(core, event);
         return 0;
     case GCS_EVENT_LINK_DOWN:
-        link_down(core, event->rank);
+        link_down(core, event->peer);
         return 0;
     case GCS_EVENT_LINK_DRAINED:
-        link_drained(core, event->rank, &event->message);
+        link_drained(core, event->peer, &event->message);
         return 0;
     case GCS_EVENT_FRAME:
         step_frame(core, event);
@@ -231,25 +325,47 @@ static int step(struct gcs_core *core, const struct gcs_event *event)
         order_applied(core, event->index);
         return 0;
     case GCS_EVENT_FETCHED:
-        push_fetched(core, &event->message);
+        sponsor_fetched(core, event->peer, &event->message, event->index);
+        return 0;
+    case GCS_EVENT_FETCH_DONE:
+        sponsor_fetch_done(core, event->peer, event->flag);
         return 0;
     case GCS_EVENT_TICK:
-        send_tick(core);
+        tick(core);
         return 0;
     case GCS_EVENT_TURN:
         send_turn(core);
         return 0;
+    case GCS_EVENT_CLOCK:
     case GCS_EVENT_CONTINUE:
         return 0;
+    case GCS_EVENT_LEAVE:
+        return suspect_leave(core, event->flag);
+    case GCS_EVENT_REMOVE:
+        return suspect_remove(core, event->member.node);
+    case GCS_EVENT_DEATH:
+        suspect_death(core, &event->member);
+        return 0;
+    case GCS_EVENT_CHECK:
+        check_own(core, event->index, event->hash);
+        return 0;
+    case GCS_EVENT_FORCE:
+        return install_force(core);
     }
     return -EINVAL;
 }
 
 int gcs_step(struct gcs_core *core, const struct gcs_event *event)
 {
-    if (core->failed)
-        return event->kind == GCS_EVENT_MULTICAST ? GCS_E_NOT_RUNNING : 0;
+    if (core->ended)
+        return event->kind == GCS_EVENT_MULTICAST || event->kind == GCS_EVENT_LEAVE ||
+                       event->kind == GCS_EVENT_REMOVE
+                   ? GCS_E_NOT_RUNNING
+                   : 0;
     MUST(gcs_action_room(core) >= GCS_ACTIONS_PER_EVENT);
+    core->now = most(core->now, event->now_ns);
+    if (core->stage != STAGE_RECOVERING)
+        suspect_gap(core);
     int code = step(core, event);
     core_pump(core);
     return code;
@@ -260,49 +376,114 @@ uint64_t gcs_core_epoch(const struct gcs_core *core)
     return core->epoch;
 }
 
+const struct gcs_view_record *gcs_core_view(const struct gcs_core *core)
+{
+    return &core->view;
+}
+
+bool gcs_core_is_member(const struct gcs_core *core)
+{
+    return !is_outside(core);
+}
+
+bool gcs_core_runs(const struct gcs_core *core)
+{
+    return core->stage == STAGE_RUNNING;
+}
+
+uint8_t gcs_core_rank(const struct gcs_core *core)
+{
+    return core->self;
+}
+
+bool gcs_core_hurries(const struct gcs_core *core)
+{
+    return !core->ended && !is_outside(core) &&
+           (core->attempt.stage != ATTEMPT_NONE || core->acceptor.accept_to != NONE ||
+            core->due_ns != 0);
+}
+
 uint64_t gcs_core_sent(const struct gcs_core *core)
 {
-    return core->know[core->self].received[core->self];
+    return core->know[own_row(core)].received[own_row(core)];
+}
+
+static void member_status(const struct gcs_core *core, uint8_t k, struct gcs_status *s)
+{
+    uint8_t peer = core->peer_of_rank[k];
+    s->members[k].node = core->view.members[k].node;
+    s->members[k].witness = core->view.members[k].witness;
+    if (is_outside(core))
+        return;
+    s->members[k].connected = k == core->self || (peer != NONE && core->peers[peer].up);
+    s->members[k].suspected = in(suspect_missing(core), k);
+    s->members[k].received = core->know[core->self].received[k];
+    s->members[k].stored = core->know[k].stored[k];
+    s->members[k].index_applied = core->know[k].applied;
 }
 
 void gcs_core_status(const struct gcs_core *core, struct gcs_status *ret_status)
 {
     struct gcs_status *s = ret_status;
-    s->running = core->stage == STAGE_RUNNING && !core->failed;
+    s->running = core->stage == STAGE_RUNNING && !core->ended;
+    s->outside = is_outside(core);
+    s->lease = s->running && lease_holds(core, core->now);
     s->epoch = core->epoch;
     s->index_delivered = core->delivered;
     s->index_released = core->released;
     s->clock = core->clock;
     s->rank = core->self;
-    s->member_count = core->n;
-    for (uint8_t k = 0; k < core->n; k++) {
-        s->members[k].received = core->know[core->self].received[k];
-        s->members[k].stored = core->know[k].stored[k];
-        s->members[k].index_applied = core->know[k].applied;
+    s->member_count = core->view.count;
+    s->absent_count = core->view.absent_count;
+    for (uint8_t k = 0; k < core->view.count; k++)
+        member_status(core, k, s);
+    for (uint8_t i = 0; i < core->view.absent_count; i++) {
+        s->absent[i].node = core->view.absent[i].node;
+        s->absent[i].witness = core->view.absent[i].witness;
     }
+    for (uint8_t p = 0; p < PEERS; p++)
+        if (core->peers[p].up && core->peers[p].feed.active) {
+            s->joining = core->peers[p].member.node;
+            s->joining_index = core->peers[p].feed.have;
+        }
     s->resent = core->resent;
-    s->level_rounds = core->rounds;
+    s->views = core->views;
+    s->ballots = core->ballots;
+    s->leases_lost = core->leases_lost;
 }
 
-const char *gcs_core_waits_for(const struct gcs_core *core)
+const char *gcs_core_waits_for(const struct gcs_core *core, uint8_t *ret_ranks)
 {
-    if (core->failed)
-        return "this member has failed";
-    if (core->stage == STAGE_RUNNING)
+    uint8_t missing = is_outside(core) ? 0 : suspect_missing(core);
+    uint8_t there = (uint8_t)(all_members(core) & ~missing);
+    *ret_ranks = 0;
+    if (core->ended)
+        return "this member has ended";
+    if (core->stage == STAGE_RUNNING && view_decides(core, there))
         return NULL;
-    if (core->lead.active && core->lead.mismatched)
-        return "a member is configured with another durability, window or payload size";
-    if (links_up(core) != others(core))
-        return "members are not connected";
+    if (core->stage == STAGE_RUNNING) {
+        *ret_ranks = missing;
+        return "too few of the view's members are there";
+    }
+    if (core->stage == STAGE_LEARNING)
+        return core->sponsor == NONE ? "outside: looks for a member that runs"
+                                     : "outside: takes in what it missed";
     if (core->stage == STAGE_INSTALLING)
-        return "installing the next epoch";
-    return core->stage == STAGE_PREPARING ? "levelling: messages are fetched and stored"
-                                          : "the members agree on the next epoch";
+        return "installing the next view";
+    if (is_outside(core))
+        return "a candidate: the members decide";
+    if (core->attempt.mismatched)
+        return "a member is configured with another durability, window or payload size";
+    if (!view_decides(core, there)) {
+        *ret_ranks = missing;
+        return "too few of the last view's members are there";
+    }
+    return "the members agree on the next view";
 }
 
 struct blob *gcs_core_forget(struct gcs_core *core)
 {
-    for (uint8_t k = 0; k < core->n; k++) {
+    for (uint8_t k = 0; k < MEMBERS; k++) {
         struct ring *ring = &core->rings[k];
         while (ring->base < received(core)[k]) {
             struct slot *slot = slot_of(core, k, ++ring->base);

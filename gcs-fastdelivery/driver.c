@@ -6,50 +6,62 @@
  * Invariant: actions are done one after the other, also where a callback brings new events. */
 #include "gcs-fastdelivery/driver.h"
 
-#include "base/hash.h"
-#include "base/cursor.h"
-
 #include <stdio.h>
+#include <string.h>
 
-static void fail(struct gcs *gcs, const char *text)
+/* Nothing is called after what is called now. */
+static void end(struct gcs *gcs)
 {
-    gcs->failed = true;
+    gcs->ended = true;
     loop_timer_stop(&gcs->tick);
-    for (uint8_t j = 0; j < gcs->config.member_count; j++)
-        driver_hang_up(&gcs->links[j]);
+    loop_timer_stop(&gcs->clock);
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        driver_hang_up(&gcs->links[p]);
+}
+
+void driver_fail(struct gcs *gcs, const char *text)
+{
+    end(gcs);
     gcs->config.callbacks->failed(gcs->config.user, text);
 }
 
-/* The core's state and a hash of it. */
+static void out(struct gcs *gcs, const struct gcs_action *action)
+{
+    end(gcs);
+    gcs->config.callbacks->out(gcs->config.user, action->why, action->text);
+}
+
+static void snapshot_needed(struct gcs *gcs, uint8_t peer)
+{
+    struct gcs_member sponsor = gcs->links[peer].member;
+    end(gcs);
+    gcs->config.callbacks->snapshot_needed(gcs->config.user, &sponsor);
+}
+
 static void save(struct gcs *gcs)
 {
     uint8_t state[GCS_STATE_BYTES_MAX];
-    size_t bytes;
-    const void *core_state = gcs_core_state(gcs->core, &bytes);
-    struct writer w = writer_make(state, sizeof state);
-    writer_bytes(&w, core_state, bytes);
-    writer_u64(&w, hash64(core_state, bytes));
-    MUST(!w.failed);
-    gcs->config.callbacks->save(gcs->config.user, state, writer_used(&w));
+    size_t bytes = driver_book_encode(gcs, state);
+    gcs->config.callbacks->save(gcs->config.user, state, bytes);
 }
 
 static void hang_up_for(struct gcs *gcs, const struct gcs_action *action)
 {
-    for (uint8_t j = 0; j < gcs->config.member_count; j++) {
-        struct driver_link *link = &gcs->links[j];
-        if (!(action->to & (1u << j)) || !link->conn)
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++) {
+        struct driver_link *link = &gcs->links[p];
+        if (!(action->to & (1u << p)) || !link->conn)
             continue;
         log_limited(&gcs->log_limit, 1, LOG_LEVEL_WARNING, "order", "member %u: link closed: %s",
-                    gcs->config.members[j].node, action->text);
+                    link->member.node, action->text);
         driver_hang_up(link);
     }
 }
 
 static void send_to_all(struct gcs *gcs, const struct gcs_action *action)
 {
-    for (uint8_t j = 0; j < gcs->config.member_count; j++)
-        if (action->to & (1u << j))
-            driver_send(&gcs->links[j], action);
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        if (action->to & (1u << p))
+            driver_send(&gcs->links[p], action);
 }
 
 static void running(struct gcs *gcs, bool is_running)
@@ -57,6 +69,46 @@ static void running(struct gcs *gcs, bool is_running)
     char waiting_for[GCS_WAITING_BYTES];
     driver_describe_waiting(gcs, waiting_for);
     gcs->config.callbacks->running(gcs->config.user, is_running, waiting_for);
+}
+
+static void address_of(struct gcs *gcs, struct gcs_member *member)
+{
+    const struct driver_link *link = driver_link_of(gcs, member->node, false);
+    if (member->node == gcs->config.node)
+        memcpy(member->address, gcs->config.address, sizeof member->address);
+    else if (link)
+        memcpy(member->address, link->member.address, sizeof member->address);
+}
+
+/* The installed view, with addresses. */
+void driver_view(struct gcs *gcs, struct gcs_view *ret_view)
+{
+    const struct gcs_view_record *view = gcs_core_view(gcs->core);
+    memset(ret_view, 0, sizeof *ret_view);
+    ret_view->epoch = view->epoch;
+    ret_view->member_count = view->count;
+    ret_view->absent_count = view->absent_count;
+    for (uint8_t k = 0; k < view->count; k++) {
+        ret_view->members[k].node = view->members[k].node;
+        ret_view->members[k].witness = view->members[k].witness;
+        address_of(gcs, &ret_view->members[k]);
+    }
+    for (uint8_t i = 0; i < view->absent_count; i++) {
+        ret_view->absent[i].node = view->absent[i].node;
+        ret_view->absent[i].witness = view->absent[i].witness;
+        address_of(gcs, &ret_view->absent[i]);
+    }
+}
+
+static void view(struct gcs *gcs)
+{
+    struct gcs_view installed;
+    driver_view(gcs, &installed);
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        driver_book_tell(&gcs->links[p]);
+    driver_check_links(gcs);
+    gcs->config.callbacks->view(gcs->config.user, &installed, gcs_core_is_member(gcs->core),
+                                gcs_core_rank(gcs->core));
 }
 
 static void act(struct gcs *gcs, const struct gcs_action *action)
@@ -88,6 +140,12 @@ static void act(struct gcs *gcs, const struct gcs_action *action)
     case GCS_ACTION_RUNNING:
         running(gcs, action->flag);
         break;
+    case GCS_ACTION_VIEW:
+        view(gcs);
+        break;
+    case GCS_ACTION_READABLE:
+        call->readable(user);
+        break;
     case GCS_ACTION_WINDOW_OPEN:
         call->window_open(user);
         break;
@@ -95,29 +153,41 @@ static void act(struct gcs *gcs, const struct gcs_action *action)
         save(gcs);
         break;
     case GCS_ACTION_FETCH:
-        call->fetch(user, action->message.epoch, action->message.origin, action->seq_from,
-                    action->seq_to);
+        call->fetch(user, action->peer, action->index, action->bytes_max,
+                    action->flag ? action->head : NULL);
         break;
     case GCS_ACTION_DROP:
         blob_unref(action->payload);
         break;
+    case GCS_ACTION_SNAPSHOT_NEEDED:
+        snapshot_needed(gcs, action->peer);
+        break;
+    case GCS_ACTION_OUT:
+        out(gcs, action);
+        break;
     case GCS_ACTION_FAILED:
-        fail(gcs, action->text);
+        driver_fail(gcs, action->text);
         break;
     }
 }
 
-/* Do what is asked for until nothing is. */
+static int step(struct gcs *gcs, enum gcs_event_kind kind)
+{
+    struct gcs_event event = {.kind = kind, .now_ns = loop_now_ns(gcs->config.loop)};
+    return gcs_step(gcs->core, &event);
+}
+
+/* Do what is asked for until nothing is. A callback may end the group, but not destroy it. */
 static void drain(struct gcs *gcs)
 {
     const struct gcs_action *action;
     gcs->draining = true;
-    while (!gcs->failed) {
+    while (!gcs->ended) {
         if ((action = gcs_action(gcs->core))) {
             act(gcs, action);
             gcs_action_done(gcs->core);
         } else if (gcs_more(gcs->core)) {
-            (void)gcs_step(gcs->core, &(struct gcs_event){.kind = GCS_EVENT_CONTINUE});
+            (void)step(gcs, GCS_EVENT_CONTINUE);
         } else {
             break;
         }
@@ -132,59 +202,88 @@ static bool must_drain_first(const struct gcs *gcs, const struct gcs_event *even
            (gcs_more(gcs->core) || gcs_action_room(gcs->core) < 2 * GCS_ACTIONS_PER_EVENT);
 }
 
-int driver_event(struct gcs *gcs, const struct gcs_event *event)
+int driver_event(struct gcs *gcs, struct gcs_event *event)
 {
-    if (gcs->failed)
-        return event->kind == GCS_EVENT_MULTICAST ? GCS_E_NOT_RUNNING : 0;
+    if (gcs->ended)
+        return GCS_E_NOT_RUNNING;
     if (must_drain_first(gcs, event))
         drain(gcs);
+    if (gcs->ended)
+        return GCS_E_NOT_RUNNING;
+    event->now_ns = loop_now_ns(gcs->config.loop);
     int code = gcs_step(gcs->core, event);
     loop_defer(gcs->config.loop, &gcs->task);
     return code;
 }
 
+/* Deadlines are near: look at the clock more often than every heartbeat. */
+static void hurry(struct gcs *gcs)
+{
+    enum { HURRY_PARTS = 10 };
+    if (gcs->ended || gcs->clock_runs || !gcs_core_hurries(gcs->core))
+        return;
+    gcs->clock_runs = true;
+    loop_timer_start(&gcs->clock, gcs->config.heartbeat_ns / HURRY_PARTS);
+}
+
+/* Grants count from now, not from when the turn began. */
 static void on_turn_end(struct loop_task *task)
 {
     struct gcs *gcs = CONTAINER_OF(task, struct gcs, task);
     drain(gcs);
-    if (gcs->failed)
+    if (gcs->ended)
         return;
-    (void)gcs_step(gcs->core, &(struct gcs_event){.kind = GCS_EVENT_TURN});
+    struct gcs_event event = {.kind = GCS_EVENT_TURN, .now_ns = loop_clock_ns(gcs->config.loop)};
+    (void)gcs_step(gcs->core, &event);
     drain(gcs);
+    hurry(gcs);
 }
 
 void driver_tick(struct loop_timer *timer)
 {
     struct gcs *gcs = CONTAINER_OF(timer, struct gcs, tick);
-    (void)driver_event(gcs, &(struct gcs_event){.kind = GCS_EVENT_TICK});
+    struct gcs_event event = {.kind = GCS_EVENT_TICK};
+    (void)driver_event(gcs, &event);
     driver_check_links(gcs);
-    if (!gcs->failed)
+    if (!gcs->ended)
         loop_timer_start(timer, gcs->config.heartbeat_ns);
+}
+
+void driver_clock(struct loop_timer *timer)
+{
+    struct gcs *gcs = CONTAINER_OF(timer, struct gcs, clock);
+    struct gcs_event event = {.kind = GCS_EVENT_CLOCK};
+    gcs->clock_runs = false;
+    (void)driver_event(gcs, &event);
 }
 
 void driver_start(struct gcs *gcs)
 {
+    struct gcs_event event = {.kind = GCS_EVENT_START};
     gcs->started = true;
     gcs->task = (struct loop_task){.run = on_turn_end, .phase = LOOP_PHASE_ORDER};
-    (void)driver_event(gcs, &(struct gcs_event){.kind = GCS_EVENT_START});
-    for (uint8_t j = (uint8_t)(gcs->rank + 1); j < gcs->config.member_count; j++)
-        driver_connect(&gcs->links[j]);
+    (void)driver_event(gcs, &event);
+    driver_check_links(gcs);
     loop_timer_start(&gcs->tick, gcs->config.heartbeat_ns);
 }
 
 /* For people: whom or what the group waits for. Empty while an epoch runs. */
-void driver_describe_waiting(const struct gcs *gcs, char text[GCS_WAITING_BYTES])
+void driver_describe_waiting(struct gcs *gcs, char text[GCS_WAITING_BYTES])
 {
-    size_t at = 0;
-    const char *reason = gcs_core_waits_for(gcs->core);
+    uint8_t ranks;
+    struct gcs_view installed;
+    const char *reason = gcs_core_waits_for(gcs->core, &ranks);
     text[0] = '\0';
     if (!reason)
         return;
-    for (uint8_t j = 0; j < gcs->config.member_count && at < GCS_WAITING_BYTES; j++)
-        if (j != gcs->rank && !driver_connected(gcs, j))
-            at += (size_t)snprintf(text + at, GCS_WAITING_BYTES - at, "%smember %u (%s)",
-                                   at ? ", " : "", gcs->config.members[j].node,
-                                   gcs->config.members[j].address);
-    if (at == 0)
-        snprintf(text, GCS_WAITING_BYTES, "%s", reason);
+    int at = snprintf(text, GCS_WAITING_BYTES, "%s", reason);
+    driver_view(gcs, &installed);
+    const char *separator = ": waits for ";
+    for (uint8_t k = 0; k < installed.member_count && at < GCS_WAITING_BYTES; k++) {
+        if (!(ranks & (1u << k)))
+            continue;
+        at += snprintf(text + at, (size_t)(GCS_WAITING_BYTES - at), "%s%u (%s)", separator,
+                       installed.members[k].node, installed.members[k].address);
+        separator = ", ";
+    }
 }

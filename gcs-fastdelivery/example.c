@@ -7,7 +7,8 @@
  * order decides. At the end all tables are equal, and the program prints how long an update took
  * from gcs_multicast to its release. Nothing is kept on disk: durability is "memory", and what
  * `store` and `save` are given counts as stored at once. A replica that survives its own crash
- * keeps both in files and gives them back by gcs_recover and gcs_create. */
+ * keeps both in files and gives them back by gcs_recover and gcs_create; one that was voted out
+ * begins anew with `outside` and is fed by a member that answers `fetch`. Here both end the run. */
 #include "gcs-fastdelivery/gcs.h"
 #include "net/loop_uv.h"
 
@@ -30,8 +31,10 @@ struct replica {
     uint64_t sent_at_ns, waited_ns;
     uint64_t own_index; /* of the update that waits for its release; 0: none yet */
     uint8_t rank;
-    struct loop_task next; /* sends the next update */
-    struct loop_task save; /* answers gcs_saved after the callback */
+    struct loop_task next;  /* sends the next update */
+    struct loop_task save;  /* answers gcs_saved after the callback */
+    struct loop_task fetch; /* and `fetch` of this joiner */
+    uint8_t joiner;
 };
 
 static struct {
@@ -127,10 +130,29 @@ static void on_window_open(void *user)
 {
 }
 
-static void on_fetch(void *user, uint64_t epoch, uint8_t origin, uint64_t from, uint64_t to)
+static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t rank)
+{
+}
+
+/* The table is read at the end only, by a process that holds all replicas: no lease is asked for.
+ */
+static void on_readable(void *user)
+{
+}
+
+/* It keeps no history to feed a joiner from. */
+static void no_history(struct loop_task *task)
+{
+    struct replica *r = CONTAINER_OF(task, struct replica, fetch);
+    gcs_fetch_done(r->gcs, r->joiner, false);
+}
+
+static void on_fetch(void *user, uint8_t peer, uint64_t index_from, uint32_t bytes_max,
+                     const uint8_t history[16])
 {
     struct replica *r = user;
-    gcs_fetched(r->gcs, NULL); /* it has no log */
+    r->joiner = peer;
+    loop_defer(world.loop, &r->fetch);
 }
 
 static void on_failed(void *user, const char *detail)
@@ -138,6 +160,16 @@ static void on_failed(void *user, const char *detail)
     struct replica *r = user;
     fprintf(stderr, "member %u: %s\n", r->rank + 1u, detail);
     exit(1);
+}
+
+static void on_snapshot_needed(void *user, const struct gcs_member *sponsor)
+{
+    on_failed(user, "it would need a copy of another's table");
+}
+
+static void on_out(void *user, enum gcs_out why, const char *detail)
+{
+    on_failed(user, detail);
 }
 
 static const struct gcs_callbacks callbacks = {
@@ -148,8 +180,12 @@ static const struct gcs_callbacks callbacks = {
     .epoch = on_epoch,
     .released = on_released,
     .running = on_running,
+    .view = on_view,
     .window_open = on_window_open,
+    .readable = on_readable,
     .fetch = on_fetch,
+    .snapshot_needed = on_snapshot_needed,
+    .out = on_out,
     .failed = on_failed,
 };
 
@@ -242,6 +278,7 @@ static void make_replica(uint8_t rank)
                  FIRST_PORT + j);
     }
     config.node = (uint8_t)(rank + 1);
+    memcpy(config.address, config.members[rank].address, sizeof config.address);
     config.hello.incarnation_count = 1;
     config.hello.incarnation_random = rank + 1u;
     config.hello.store[0] = (uint8_t)(rank + 1);
@@ -252,6 +289,7 @@ static void make_replica(uint8_t rank)
     r->rank = rank;
     r->next = (struct loop_task){.run = send_next, .phase = LOOP_PHASE_SUBMIT};
     r->save = (struct loop_task){.run = saved, .phase = LOOP_PHASE_SUBMIT};
+    r->fetch = (struct loop_task){.run = no_history, .phase = LOOP_PHASE_SUBMIT};
     const struct net_accept accept = {.accepted = on_accepted, .user = r};
     if (gcs_create(&config, NULL, 0, &r->gcs, &error) ||
         net_listen(world.transport, config.members[rank].address, &config.link_limits, &accept,

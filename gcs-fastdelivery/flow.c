@@ -27,17 +27,19 @@ bool flow_accepts(const struct gcs_core *core, uint8_t origin)
 
 static uint64_t stored_by_all(const struct gcs_core *core, uint8_t origin)
 {
-    uint64_t lowest = core->know[0].stored[origin];
-    for (uint8_t j = 1; j < core->n; j++)
-        lowest = least(lowest, core->know[j].stored[origin]);
+    uint64_t lowest = UINT64_MAX;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(core->data, j))
+            lowest = least(lowest, core->know[j].stored[origin]);
     return lowest;
 }
 
 static uint64_t applied_by_all(const struct gcs_core *core)
 {
-    uint64_t lowest = core->know[0].applied;
-    for (uint8_t j = 1; j < core->n; j++)
-        lowest = least(lowest, core->know[j].applied);
+    uint64_t lowest = UINT64_MAX;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(core->data, j))
+            lowest = least(lowest, core->know[j].applied);
     return lowest;
 }
 
@@ -77,7 +79,7 @@ bool flow_stable_from(struct gcs_core *core, uint8_t origin, uint64_t stable)
         return false;
     for (uint8_t j = 0; j < core->n; j++) {
         struct knowledge *know = &core->know[j];
-        if (j == core->self)
+        if (j == core->self || !in(core->data, j))
             continue;
         know->received[origin] = most(know->received[origin], stable);
         know->stored[origin] = most(know->stored[origin], stable);
@@ -98,7 +100,28 @@ static void advance_stable(struct gcs_core *core)
             break;
         core->window_bytes -= slot->bytes;
         core->stable++;
+        core->stable_ns = core->now;
     }
+    if (core->stable == received(core)[core->self])
+        core->stable_ns = core->now;
+}
+
+/* Members that have not yet stored and applied what this one waits for. Only a minority is to
+ * blame. */
+static void find_slow(struct gcs_core *core)
+{
+    core->slow = 0;
+    if (core->now - core->stable_ns < core->config.lag_after_ns ||
+        core->stable >= core->rings[core->self].delivered)
+        return;
+    uint64_t index = slot_of(core, core->self, core->stable + 1)->index;
+    uint8_t behind = 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(core->data, j) &&
+            (core->know[j].stored[core->self] <= core->stable || core->know[j].applied < index))
+            behind |= bit(j);
+    if (!in(behind, core->self) && view_is_quorum(core, all_members(core) & (uint8_t)~behind))
+        core->slow = behind;
 }
 
 /* Now and then the log learns how far it may forget: by way of the disk, so that a member that
@@ -118,11 +141,12 @@ static void advance_floor(struct gcs_core *core)
 
 void flow_pump(struct gcs_core *core)
 {
-    if (core->stage != STAGE_RUNNING)
+    if (core->stage != STAGE_RUNNING || core->config.self.witness)
         return;
     for (uint8_t k = 0; k < core->n; k++)
         trim(core, k);
     advance_stable(core);
+    find_slow(core);
     advance_floor(core);
     if (core->window_wanted && flow_has_room(core, core->config.limits.payload_bytes_max)) {
         core->window_wanted = false;
@@ -130,11 +154,23 @@ void flow_pump(struct gcs_core *core)
     }
 }
 
+/* Outside: nobody needs from here what this member has stored and applied. */
+void flow_trim_learned(struct gcs_core *core)
+{
+    for (uint8_t k = 0; k < core->n; k++) {
+        struct ring *ring = &core->rings[k];
+        uint64_t limit = least(ring->delivered, core->logged[k]);
+        while (ring->base < limit && slot_of(core, k, ring->base + 1)->index <= core->applied &&
+               action_room_for_pump(core))
+            drop_slot(core, k);
+    }
+}
+
 /* The epoch is over: all members have stored all of it. True when nothing is left. */
 bool flow_drop_all(struct gcs_core *core)
 {
-    for (uint8_t k = 0; k < core->n; k++)
-        while (core->rings[k].base < core->rings[k].delivered) {
+    for (uint8_t k = 0; k < MEMBERS; k++)
+        while (core->rings[k].base < received(core)[k]) {
             if (!action_room_for_pump(core))
                 return false;
             drop_slot(core, k);

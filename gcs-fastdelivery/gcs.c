@@ -4,9 +4,6 @@
  * nothing left to refuse but what depends on the state. */
 #include "gcs-fastdelivery/driver.h"
 
-#include "base/cursor.h"
-#include "base/hash.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +14,11 @@ void gcs_config_defaults(struct gcs_config *config)
     config->durability = GCS_DURABILITY_DISK;
     config->measures = (struct gcs_measures){true, true, true, true};
     config->heartbeat_ns = UINT64_C(50000000);
+    config->suspect_after_ns = UINT64_C(400000000);
+    config->lease_ns = UINT64_C(300000000);
+    config->drift_ppm = 10000;
+    config->lag_after_ns = UINT64_C(5000000000);
+    config->start_wait_ns = UINT64_C(2000000000);
     config->reconnect_ns = UINT64_C(50000000);
     config->window_messages = 1024;
     config->window_bytes = 16 << 20;
@@ -30,109 +32,121 @@ void gcs_config_defaults(struct gcs_config *config)
 
 static bool callbacks_complete(const struct gcs_callbacks *c)
 {
-    return c && c->received && c->store && c->save && c->deliver && c->epoch && c->released &&
-           c->running && c->window_open && c->fetch && c->failed;
+    return c && c->received && c->store && c->save && c->deliver && c->epoch && c->view &&
+           c->released && c->running && c->readable && c->window_open && c->fetch &&
+           c->snapshot_needed && c->out && c->failed;
 }
 
-static int find_rank(const struct gcs_config *config, uint8_t *ret_rank, struct error *error)
+static int check_members(const struct gcs_config *config, bool founds, struct error *error)
 {
-    int rank = -1;
+    bool found = !founds;
+    if (config->member_count > GCS_MEMBER_MAX)
+        return error_set(error, -EINVAL, "%u members; up to %d are possible", config->member_count,
+                         GCS_MEMBER_MAX);
     for (uint32_t j = 0; j < config->member_count; j++) {
         if (config->members[j].node == 0 ||
             (j && config->members[j].node <= config->members[j - 1].node))
             return error_set(error, -EINVAL, "members are not sorted by distinct node ids");
-        if (config->members[j].node == config->node)
-            rank = (int)j;
+        found = found || config->members[j].node == config->node;
     }
-    if (rank < 0)
-        return error_set(error, -EINVAL, "node %u is not among the members", config->node);
-    *ret_rank = (uint8_t)rank;
+    if (!config->node)
+        return error_set(error, -EINVAL, "a node id counts from 1");
+    if (!found)
+        return error_set(error, -EINVAL, "this member is not one of the founders");
     return 0;
 }
 
-static int check_config(const struct gcs_config *config, uint8_t *ret_rank, struct error *error)
+static int check_times(const struct gcs_config *config, struct error *error)
 {
-    if (config->member_count == 0 || config->member_count > GCS_MEMBER_MAX)
-        return error_set(error, -EINVAL, "%u members; 1 to %d are possible", config->member_count,
-                         GCS_MEMBER_MAX);
-    if (!config->loop || !config->transport || !callbacks_complete(config->callbacks))
-        return error_set(error, -EINVAL, "loop, transport and all callbacks are needed");
     if (config->heartbeat_ns == 0 || config->reconnect_ns == 0)
         return error_set(error, -EINVAL, "heartbeat and reconnection pause have to be above zero");
+    if (config->suspect_after_ns < 3 * config->heartbeat_ns)
+        return error_set(error, -EINVAL,
+                         "suspect_after has to be at least three heartbeats: fewer are lost now "
+                         "and then");
+    if (config->lease_ns < 2 * config->heartbeat_ns)
+        return error_set(error, -EINVAL,
+                         "a lease has to last two heartbeats: it is renewed with each");
+    if (config->drift_ppm > 200000)
+        return error_set(error, -EINVAL, "clocks that differ by a fifth can't be allowed for");
+    return 0;
+}
+
+static int check_config(const struct gcs_config *config, bool founds, struct error *error)
+{
+    if (!config->loop || !config->transport || !callbacks_complete(config->callbacks))
+        return error_set(error, -EINVAL, "loop, transport and all callbacks are needed");
     if (config->window_messages == 0 || config->payload_bytes_max == 0 ||
         config->payload_bytes_max > GCS_PAYLOAD_BYTES_LIMIT ||
         config->window_bytes < config->payload_bytes_max)
         return error_set(error, -EINVAL, "the window has to hold one payload of the largest size");
     if (config->hello.incarnation_count == 0)
         return error_set(error, -EINVAL, "an incarnation counts from 1");
-    return find_rank(config, ret_rank, error);
+    int code = check_times(config, error);
+    return code ? code : check_members(config, founds, error);
 }
 
-static struct gcs_core_config core_config(const struct gcs_config *config, uint8_t rank)
+static struct gcs_core_config core_config(const struct gcs_config *config)
 {
     struct gcs_core_config core = {
-        .member_count = (uint8_t)config->member_count,
-        .rank = rank,
-        .incarnation = {config->hello.incarnation_count, config->hello.incarnation_random},
+        .self = {.node = config->node,
+                 .witness = config->witness,
+                 .incarnation = {config->hello.incarnation_count,
+                                 config->hello.incarnation_random}},
+        .outside = config->outside,
+        .added = config->added,
+        .assume_no_partition = config->assume_no_partition,
         .limits = {config->window_messages, config->window_bytes, config->payload_bytes_max,
                    (uint8_t)config->durability},
         .measures = config->measures,
         .recovered_max = config->recovered_max,
         .applied = config->applied,
-        .applied_index = config->applied_index,
+        .heartbeat_ns = config->heartbeat_ns,
+        .suspect_after_ns = config->suspect_after_ns,
+        .lease_ns = config->lease_ns,
+        .lag_after_ns = config->lag_after_ns,
+        .start_wait_ns = config->start_wait_ns,
+        .drift_ppm = config->drift_ppm,
+        .prng_seed = config->prng_seed,
+        .now_ns = loop_now_ns(config->loop),
     };
-    memcpy(core.store, config->hello.store, sizeof core.store);
-    for (uint32_t j = 0; j < config->member_count; j++)
-        core.nodes[j] = config->members[j].node;
+    memcpy(core.self.store, config->hello.store, sizeof core.self.store);
+    core.founders.count = (uint8_t)config->member_count;
+    for (uint32_t j = 0; j < config->member_count; j++) {
+        core.founders.members[j].node = config->members[j].node;
+        core.founders.members[j].witness = config->members[j].witness;
+    }
     return core;
-}
-
-/* The hash that `save` put behind the core's state. */
-static int check_state(const void *state, size_t bytes, size_t *ret_core_bytes)
-{
-    *ret_core_bytes = 0;
-    if (bytes == 0)
-        return 0;
-    if (bytes < sizeof(uint64_t))
-        return -EBADMSG;
-    *ret_core_bytes = bytes - sizeof(uint64_t);
-    struct reader r = reader_make((const uint8_t *)state + *ret_core_bytes, sizeof(uint64_t));
-    return reader_u64(&r) == hash64(state, *ret_core_bytes) ? 0 : -EBADMSG;
 }
 
 static int make_core(struct gcs *gcs, const void *state, size_t state_bytes, struct error *error)
 {
-    struct gcs_core_config config = core_config(&gcs->config, gcs->rank);
-    size_t bytes = gcs_core_bytes(&config), core_bytes;
+    struct gcs_core_config config = core_config(&gcs->config);
+    const void *core_state = NULL;
+    size_t bytes = gcs_core_bytes(&config), core_bytes = 0;
     if (bytes == 0)
         return error_set(error, -EINVAL, "window or recovered messages beyond all limits");
-    if (check_state(state, state_bytes, &core_bytes))
+    if (state_bytes && driver_book_decode(gcs, state, state_bytes, &core_state, &core_bytes))
         return error_set(error, -EBADMSG, "the group's state is damaged");
+    if (config.outside)
+        core_bytes = 0;
     gcs->memory = calloc(1, bytes);
     if (!gcs->memory)
         return error_set(error, -ENOMEM, "no memory for the order (%zu bytes)", bytes);
-    if (gcs_core_init(gcs->memory, &config, state, core_bytes, &gcs->core))
+    if (gcs_core_init(gcs->memory, &config, core_state, core_bytes, &gcs->core)) {
+        gcs->core = NULL;
         return error_set(error, -EBADMSG,
-                         "the group's state is of other members, or older than what is applied");
+                         "the group's state is not this member's, or older than what is applied");
+    }
     return 0;
-}
-
-static void on_retry(struct loop_timer *timer)
-{
-    driver_connect(CONTAINER_OF(timer, struct driver_link, retry));
 }
 
 static int make_links(struct gcs *gcs)
 {
     int code = loop_timer_init(gcs->config.loop, &gcs->tick, driver_tick);
-    for (uint8_t j = 0; j < gcs->config.member_count && !code; j++) {
-        struct driver_link *link = &gcs->links[j];
-        link->gcs = gcs;
-        link->rank = j;
-        link->pause_ns = gcs->config.reconnect_ns;
-        code = loop_timer_init(gcs->config.loop, &link->retry, on_retry);
-    }
-    return code;
+    if (!code)
+        code = loop_timer_init(gcs->config.loop, &gcs->clock, driver_clock);
+    return code ? code : driver_links_init(gcs);
 }
 
 /* What the protocol needs of its links, whatever was asked for. */
@@ -149,20 +163,20 @@ static void widen_limits(struct gcs_config *config)
 int gcs_create(const struct gcs_config *config, const void *state, size_t state_bytes,
                struct gcs **ret_gcs, struct error *error)
 {
-    uint8_t rank = 0;
-    int code = check_config(config, &rank, error);
+    int code = check_config(config, !config->outside && !state_bytes, error);
     if (code)
         return code;
     struct gcs *gcs = calloc(1, sizeof *gcs);
     if (!gcs)
         return error_set(error, -ENOMEM, "no memory for the group");
     gcs->config = *config;
-    gcs->rank = rank;
     widen_limits(&gcs->config);
     prng_init(&gcs->prng, config->prng_seed);
-    code = make_core(gcs, state, state_bytes, error);
-    if (!code && (code = make_links(gcs)))
+    code = make_links(gcs);
+    if (code)
         (void)error_set(error, code, "no memory for timers");
+    else
+        code = make_core(gcs, state, state_bytes, error);
     if (code) {
         gcs_destroy(gcs);
         return code;
@@ -189,14 +203,18 @@ void gcs_start(struct gcs *gcs)
     driver_start(gcs);
 }
 
+static int event(struct gcs *gcs, struct gcs_event given)
+{
+    return driver_event(gcs, &given);
+}
+
 int gcs_multicast(struct gcs *gcs, struct blob *payload, uint64_t *ret_seq)
 {
     if (payload->bytes == 0 || payload->bytes > gcs->config.payload_bytes_max)
         return -EINVAL;
     if (!gcs->started)
         return GCS_E_NOT_RUNNING;
-    int code =
-        driver_event(gcs, &(struct gcs_event){.kind = GCS_EVENT_MULTICAST, .payload = payload});
+    int code = event(gcs, (struct gcs_event){.kind = GCS_EVENT_MULTICAST, .payload = payload});
     if (code == 0) {
         gcs->messages_sent++;
         *ret_seq = gcs_core_sent(gcs->core);
@@ -206,27 +224,75 @@ int gcs_multicast(struct gcs *gcs, struct blob *payload, uint64_t *ret_seq)
 
 void gcs_stored(struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq)
 {
-    struct gcs_event event = {.kind = GCS_EVENT_STORED};
-    event.message = (struct gcs_message){.epoch = epoch, .seq = seq, .origin = origin};
-    (void)driver_event(gcs, &event);
+    struct gcs_event stored = {.kind = GCS_EVENT_STORED};
+    stored.message = (struct gcs_message){.epoch = epoch, .seq = seq, .origin = origin};
+    (void)driver_event(gcs, &stored);
 }
 
 void gcs_saved(struct gcs *gcs)
 {
-    (void)driver_event(gcs, &(struct gcs_event){.kind = GCS_EVENT_SAVED});
+    (void)event(gcs, (struct gcs_event){.kind = GCS_EVENT_SAVED});
 }
 
 void gcs_applied(struct gcs *gcs, uint64_t index)
 {
-    (void)driver_event(gcs, &(struct gcs_event){.kind = GCS_EVENT_APPLIED, .index = index});
+    (void)event(gcs, (struct gcs_event){.kind = GCS_EVENT_APPLIED, .index = index});
 }
 
-void gcs_fetched(struct gcs *gcs, const struct gcs_message *message)
+void gcs_fetched(struct gcs *gcs, uint8_t peer, const struct gcs_message *message, uint64_t index)
 {
-    struct gcs_event event = {.kind = GCS_EVENT_FETCHED};
-    if (message)
-        event.message = *message;
-    (void)driver_event(gcs, &event);
+    (void)event(gcs,
+                (struct gcs_event){
+                    .kind = GCS_EVENT_FETCHED, .peer = peer, .message = *message, .index = index});
+}
+
+void gcs_fetch_done(struct gcs *gcs, uint8_t peer, bool found)
+{
+    (void)event(gcs, (struct gcs_event){.kind = GCS_EVENT_FETCH_DONE, .peer = peer, .flag = found});
+}
+
+bool gcs_may_read(struct gcs *gcs)
+{
+    return gcs->started && !gcs->ended &&
+           gcs_core_may_read(gcs->core, loop_clock_ns(gcs->config.loop));
+}
+
+int gcs_leave(struct gcs *gcs, bool back)
+{
+    return event(gcs, (struct gcs_event){.kind = GCS_EVENT_LEAVE, .flag = back});
+}
+
+int gcs_remove(struct gcs *gcs, uint8_t node)
+{
+    if (node == gcs->config.node)
+        return -EBUSY;
+    return event(gcs, (struct gcs_event){.kind = GCS_EVENT_REMOVE, .member.node = node});
+}
+
+void gcs_death(struct gcs *gcs, uint8_t node, const uint8_t store[16], uint64_t incarnation_count,
+               uint64_t incarnation_random)
+{
+    struct gcs_event death = {.kind = GCS_EVENT_DEATH};
+    death.member.node = node;
+    death.member.incarnation = (struct gcs_incarnation){incarnation_count, incarnation_random};
+    memcpy(death.member.store, store, sizeof death.member.store);
+    if (gcs->started)
+        (void)driver_event(gcs, &death);
+}
+
+void gcs_check(struct gcs *gcs, uint64_t index, const uint8_t digest[16])
+{
+    struct gcs_event check = {.kind = GCS_EVENT_CHECK, .index = index};
+    memcpy(check.hash, digest, sizeof check.hash);
+    (void)driver_event(gcs, &check);
+}
+
+int gcs_force(struct gcs *gcs, uint64_t *ret_index)
+{
+    gcs_start(gcs);
+    int code = event(gcs, (struct gcs_event){.kind = GCS_EVENT_FORCE});
+    *ret_index = gcs->config.applied.index;
+    return code;
 }
 
 bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq)
@@ -236,13 +302,15 @@ bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, ui
 
 void gcs_status(const struct gcs *gcs, struct gcs_status *ret_status)
 {
+    struct gcs *self = (struct gcs *)gcs; /* looking a name up changes nothing */
+    struct gcs_view view;
     memset(ret_status, 0, sizeof *ret_status);
     gcs_core_status(gcs->core, ret_status);
-    driver_describe_waiting(gcs, ret_status->waiting_for);
-    for (uint8_t j = 0; j < gcs->config.member_count; j++) {
-        ret_status->members[j].node = gcs->config.members[j].node;
-        ret_status->members[j].connected = j == gcs->rank || driver_connected(gcs, j);
-    }
+    driver_describe_waiting(self, ret_status->waiting_for);
+    driver_view(self, &view);
+    for (uint8_t k = 0; k < view.member_count; k++)
+        memcpy(ret_status->members[k].address, view.members[k].address, GCS_ADDRESS_BYTES);
+    memcpy(ret_status->absent, view.absent, sizeof ret_status->absent);
     ret_status->frames_sent = gcs->frames_sent;
     ret_status->acknowledgements_sent = gcs->acknowledgements_sent;
     ret_status->messages_sent = gcs->messages_sent;
@@ -252,13 +320,13 @@ void gcs_destroy(struct gcs *gcs)
 {
     if (!gcs)
         return;
-    gcs->failed = true;
+    gcs->ended = true;
     loop_cancel(gcs->config.loop, &gcs->task);
     loop_timer_finish(&gcs->tick);
-    for (uint8_t j = 0; j < gcs->config.member_count; j++) {
-        struct driver_link *link = &gcs->links[j];
-        driver_hang_up(link);
-        loop_timer_finish(&link->retry);
+    loop_timer_finish(&gcs->clock);
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++) {
+        driver_hang_up(&gcs->links[p]);
+        loop_timer_finish(&gcs->links[p].retry);
     }
     struct blob *held;
     while (gcs->core && (held = gcs_core_forget(gcs->core)))

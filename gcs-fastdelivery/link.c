@@ -3,125 +3,163 @@
  * Source: docs/protocol.md, section 2.
  * A link is open while both ends run one epoch and have said so by RESUME, which tells how much
  * each has received; the sender goes on from there. So data never meets a member that has not
- * installed its epoch, and nothing is lost or taken twice over a reconnection. Invariant:
- * links[j].sent of an open link is what j has, or what is on its way to j on this connection. */
+ * installed its epoch, and nothing is lost or taken twice over a reconnection. Invariant: `sent` of
+ * an open link is what the peer has, or what is on its way to it on this connection. */
 #include "gcs-fastdelivery/core_state.h"
 
-static bool is_zero(const uint8_t store[16])
-{
-    for (int i = 0; i < 16; i++)
-        if (store[i])
-            return false;
-    return true;
-}
+static const struct gcs_view_member nobody;
 
-const char *gcs_core_accepts(const struct gcs_core *core, uint8_t rank, const uint8_t store[16],
-                             const struct gcs_incarnation *incarnation)
+const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_member *member)
 {
-    const struct durable *known = &core->wanted;
-    if (rank >= core->n || rank == core->self)
-        return "it is not another member of this group";
-    const struct gcs_incarnation *current = &core->links[rank].incarnation;
-    if (incarnation->count == 0)
-        return "it has no incarnation";
-    if (!is_zero(known->store[rank]) && memcmp(known->store[rank], store, 16) != 0)
-        return "its data directory is not the one that this member id had";
-    if (incarnation->count < known->incarnation_count[rank])
-        return "its data directory is older than one that this member id had";
-    if (incarnation->count == current->count && incarnation->random != current->random)
-        return "two replicas run with this member id";
+    if (member->node == 0 || member->node == core->config.self.node)
+        return "it is not another node of this group";
+    if (member->incarnation.count == 0 || memcmp(member->store, nobody.store, 16) == 0)
+        return "it has no incarnation or no store";
+    for (uint8_t p = 0; p < PEERS; p++) {
+        const struct gcs_view_member *known = &core->peers[p].member;
+        if (known->node != member->node || memcmp(known->store, member->store, 16) != 0)
+            continue;
+        if (member->incarnation.count < known->incarnation.count)
+            return "its data directory is older than one that this node had";
+        if (member->incarnation.count == known->incarnation.count &&
+            member->incarnation.random != known->incarnation.random)
+            return "two replicas run with this node id";
+    }
+    uint8_t rank = is_outside(core) ? NONE : view_rank(&core->view, member);
+    if (rank != NONE && member->incarnation.count < core->wanted.incarnation_count[rank])
+        return "its data directory is older than one that this node had";
     return NULL;
 }
 
-void link_say_resume(struct gcs_core *core, uint8_t to)
+void link_say_resume(struct gcs_core *core, uint8_t peer)
 {
-    struct gcs_frame frame = {.type = GCS_FRAME_RESUME, .epoch = core->epoch};
+    bool candidate = core->wanted.standing == STANDING_CANDIDATE;
+    struct gcs_frame frame = {.type = GCS_FRAME_RESUME,
+                              .epoch = core->epoch,
+                              .flags = (core->stage == STAGE_RUNNING ? GCS_FLAG_RUNS : 0) |
+                                       (is_outside(core) ? 0 : GCS_FLAG_MEMBER) |
+                                       (candidate ? GCS_FLAG_CANDIDATE : 0)};
     memcpy(frame.received, received(core), sizeof frame.received);
-    action_send(core, bit(to), &frame, NULL);
+    action_send_peers(core, (uint16_t)(1u << peer), &frame, NULL);
 }
 
 /* Both ends are in the same epoch: go on where the peer stands. */
-static void open_link(struct gcs_core *core, uint8_t rank)
+static void open_link(struct gcs_core *core, uint8_t at)
 {
-    struct peer_link *link = &core->links[rank];
-    uint64_t has = link->resume_received;
-    if (has > received(core)[core->self] || has < core->rings[core->self].base) {
-        action_close(core, rank, "it resumes where it never was");
+    struct peer *peer = &core->peers[at];
+    uint64_t has = peer->resume_received[core->self];
+    bool witness = core->view.members[peer->rank].witness || core->config.self.witness;
+    if (!witness && (has > received(core)[core->self] || has < core->rings[core->self].base)) {
+        action_close(core, at, "it resumes where it never was");
         return;
     }
-    core->resent += link->sent > has ? link->sent - has : 0;
-    link->open = true;
-    link->sent = has;
-    core->ack_owed |= bit(rank);
+    core->resent += peer->sent > has ? peer->sent - has : 0;
+    peer->open = !witness;
+    peer->sent = has;
+    if (peer->open)
+        core->ack_owed |= bit(peer->rank);
 }
 
-static void try_open(struct gcs_core *core, uint8_t rank)
+static void try_open(struct gcs_core *core, uint8_t at)
 {
-    struct peer_link *link = &core->links[rank];
-    if (core->stage == STAGE_RUNNING && link->up && !link->open && link->resume_known &&
-        link->resume_epoch == core->epoch &&
-        same_incarnation(&link->incarnation, &core->incarnations[rank]))
-        open_link(core, rank);
+    struct peer *peer = &core->peers[at];
+    if (core->stage == STAGE_RUNNING && peer->up && !peer->open && peer->resume_known &&
+        peer->rank != NONE && peer->resume_epoch == core->epoch &&
+        peer->resume_flags & GCS_FLAG_MEMBER &&
+        same_incarnation(&peer->member.incarnation, &core->view.members[peer->rank].incarnation))
+        open_link(core, at);
 }
 
 void link_up(struct gcs_core *core, const struct gcs_event *event)
 {
-    uint8_t rank = event->rank;
-    MUST(rank < core->n && rank != core->self);
-    link_down(core, rank);
-    core->links[rank].up = true;
-    core->links[rank].incarnation = event->incarnation;
-    memcpy(core->wanted.store[rank], event->store, 16);
-    core->wanted.incarnation_count[rank] = event->incarnation.count;
-    link_say_resume(core, rank);
+    uint8_t at = event->peer;
+    MUST(at < PEERS);
+    struct peer *peer = &core->peers[at];
+    link_down(core, at);
+    bool fetching = peer->feed.fetching;
+    uint64_t sent = peer->sent;
+    memset(peer, 0, sizeof *peer);
+    peer->feed.fetching = peer->feed.stale = fetching;
+    peer->sent = sent;
+    peer->up = true;
+    memcpy(&peer->member, &event->member, sizeof peer->member);
+    peer->heard_ns = core->now;
+    peer->rank = is_outside(core) ? NONE : view_rank(&core->view, &peer->member);
+    if (peer->rank != NONE) {
+        uint64_t *known = &core->wanted.incarnation_count[peer->rank];
+        *known = most(*known, peer->member.incarnation.count);
+        core->peer_of_rank[peer->rank] = at;
+    }
+    link_say_resume(core, at);
 }
 
-void link_down(struct gcs_core *core, uint8_t rank)
+void link_down(struct gcs_core *core, uint8_t at)
 {
-    struct peer_link *link = &core->links[rank];
-    link->up = link->open = link->resume_known = false;
-    link->push.active = false;
-    core->ack_owed &= (uint8_t)~bit(rank);
-    core->have_owed &= (uint8_t)~bit(rank);
-    core->lead.active = false;
+    struct peer *peer = &core->peers[at];
+    if (!peer->up)
+        return;
+    peer->up = peer->open = peer->resume_known = peer->grant_owed = false;
+    peer->push.active = peer->feed.active = false;
+    peer->down_ns = core->now;
+    core->have_owed &= (uint16_t) ~(1u << at);
+    if (peer->rank != NONE) {
+        core->ack_owed &= (uint8_t)~bit(peer->rank);
+        core->peer_of_rank[peer->rank] = NONE;
+    }
+    join_lost_link(core, at);
 }
 
 /* The queue of this link refused a message and has room again: go on from that one. */
-void link_drained(struct gcs_core *core, uint8_t rank, const struct gcs_message *refused)
+void link_drained(struct gcs_core *core, uint8_t at, const struct gcs_message *refused)
 {
-    struct peer_link *link = &core->links[rank];
-    if (link->open && refused->epoch == core->epoch && refused->seq <= link->sent)
-        link->sent = refused->seq - 1;
+    struct peer *peer = &core->peers[at];
+    if (peer->open && refused->epoch == core->epoch && refused->seq <= peer->sent)
+        peer->sent = refused->seq - 1;
 }
 
-/* A member that missed the installation, because the link broke, is told again. */
-static void repeat_install(struct gcs_core *core, uint8_t to)
+void link_resume(struct gcs_core *core, uint8_t at, const struct gcs_frame *frame)
 {
-    struct gcs_frame frame = {.type = GCS_FRAME_INSTALL, .epoch = core->epoch};
-    memcpy(frame.incarnations, core->incarnations, sizeof frame.incarnations);
-    action_send(core, bit(to), &frame, NULL);
+    struct peer *peer = &core->peers[at];
+    peer->resume_known = true;
+    peer->resume_epoch = frame->epoch;
+    peer->resume_flags = frame->flags;
+    memcpy(peer->resume_received, frame->received, sizeof peer->resume_received);
+    bool claims = frame->flags & (GCS_FLAG_MEMBER | GCS_FLAG_CANDIDATE);
+    if (frame->epoch != core->epoch)
+        peer->open = false; /* and RESUME is said until one has told the other what it missed */
+    if (is_outside(core) || core->stage == STAGE_INSTALLING)
+        return;
+    if (frame->epoch == core->epoch && frame->flags & GCS_FLAG_MEMBER && peer->rank != NONE)
+        core->standings[peer->rank].installed = true;
+    if (claims && frame->epoch < core->epoch)
+        install_repeat(core, at);
+    else
+        try_open(core, at);
 }
 
-void link_resume(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
+/* The epoch is over here: nothing of it is sent or taken any more. */
+void link_close_all(struct gcs_core *core)
 {
-    struct peer_link *link = &core->links[from];
-    link->resume_known = true;
-    link->resume_epoch = frame->epoch;
-    link->resume_received = frame->received[core->self];
-    try_open(core, from);
-    if (core->self == 0 && core->stage == STAGE_RUNNING && frame->epoch + 1 == core->epoch &&
-        same_incarnation(&link->incarnation, &core->incarnations[from]))
-        repeat_install(core, from);
-}
-
-/* A new epoch runs: say so, and open the links to those who said so before. */
-void link_open_all(struct gcs_core *core)
-{
-    for (uint8_t j = 0; j < core->n; j++) {
-        core->links[j].open = false;
-        if (!core->links[j].up)
-            continue;
-        link_say_resume(core, j);
-        try_open(core, j);
+    for (uint8_t p = 0; p < PEERS; p++) {
+        core->peers[p].open = false;
+        core->peers[p].push.active = false;
     }
+    core->ack_owed = 0;
+    core->have_owed = 0;
+}
+
+/* A new epoch: say so to everybody, and open the links to those who said so before. */
+void link_new_view(struct gcs_core *core)
+{
+    for (uint8_t p = 0; p < PEERS; p++) {
+        struct peer *peer = &core->peers[p];
+        if (!peer->up)
+            continue;
+        link_say_resume(core, p);
+        if (peer->rank != NONE && peer->resume_known && peer->resume_epoch == core->epoch &&
+            peer->resume_flags & GCS_FLAG_MEMBER)
+            core->standings[peer->rank].installed = true;
+        try_open(core, p);
+    }
+    sponsor_new_view(core);
 }

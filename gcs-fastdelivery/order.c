@@ -19,7 +19,7 @@ static bool ordered(const struct gcs_core *core, uint64_t ts, uint8_t origin)
 {
     bool subset = core->config.measures.subset_wait;
     for (uint8_t j = 0; j < core->n; j++) {
-        if (subset && j == origin)
+        if ((subset && j == origin) || !in(core->data, j))
             continue;
         uint64_t needed = subset && j > origin ? ts - 1 : ts;
         if (promised(core, j) < needed)
@@ -28,25 +28,29 @@ static bool ordered(const struct gcs_core *core, uint64_t ts, uint8_t origin)
     return true;
 }
 
-/* More than half of the members, or exactly half with the lowest; and two where there are two. */
-static bool is_quorum(const struct gcs_core *core, uint8_t set)
-{
-    unsigned count = (unsigned)__builtin_popcount(set);
-    bool majority = 2 * count > core->n || (2 * count == core->n && (set & bit(0)));
-    return majority && (core->n < 2 || count >= 2);
-}
-
-/* What is delivered here is in the cut of every later epoch. */
+/* What is delivered here is in the cut of every later view: every quorum has a data member that has
+ * stored it, and two have where there are two. */
 static bool safe(const struct gcs_core *core, uint8_t origin, uint64_t seq)
 {
     bool memory = core->config.limits.durability == GCS_DURABILITY_MEMORY;
+    uint8_t counted = plant_witness_stores ? all_members(core) : core->data;
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++) {
         const struct knowledge *know = &core->know[j];
-        if ((memory ? know->received[origin] : know->stored[origin]) >= seq)
+        bool witness = !in(core->data, j);
+        if (in(counted, j) &&
+            (witness || (memory ? know->received[origin] : know->stored[origin]) >= seq))
             set |= bit(j);
     }
-    return plant_delivery_below_quorum || is_quorum(core, set);
+    uint8_t without = (uint8_t)(all_members(core) & ~set);
+    if (plant_delivery_below_quorum)
+        return true;
+    if (core->config.assume_no_partition)
+        return (set & core->data) == core->data;
+    if (plant_quorum_by_count || plant_witness_stores)
+        return 2 * __builtin_popcount(set) > core->n;
+    return !view_is_quorum(core, without) &&
+           __builtin_popcount(set) >= (int)least(2, (uint64_t)__builtin_popcount(core->data));
 }
 
 /* The origin of the lowest (ts, rank) that is received, not delivered and not beyond `limit`;
@@ -68,13 +72,14 @@ static int head(struct gcs_core *core, const uint64_t *limit)
     return best;
 }
 
-static void deliver(struct gcs_core *core, uint8_t origin)
+/* The next message of this origin. */
+void order_deliver(struct gcs_core *core, uint8_t origin)
 {
     uint64_t seq = ++core->rings[origin].delivered;
     struct slot *slot = slot_of(core, origin, seq);
     slot->index = ++core->delivered;
-    if (core->stage == STAGE_RUNNING) {
-        MUST(core->delivered - core->released <= core->order_capacity);
+    if (core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED)) {
+        MUST(core->delivered - most(core->released, core->event_index) <= core->order_capacity);
         core->order[slot->index & (core->order_capacity - 1)] = (struct entry){seq, origin};
     }
     if (slot->recovered)
@@ -82,7 +87,7 @@ static void deliver(struct gcs_core *core, uint8_t origin)
     action_message(core, GCS_ACTION_DELIVER, origin, seq);
 }
 
-static bool may_deliver(struct gcs_core *core)
+bool order_may_deliver(struct gcs_core *core)
 {
     return core->delivered - core->applied < AHEAD_MESSAGES &&
            core->journal.announced == core->journal.received && action_room_for_pump(core);
@@ -100,7 +105,7 @@ static void release_to(struct gcs_core *core, uint64_t index)
 static void replay_pump(struct gcs_core *core)
 {
     struct replay *replay = &core->replay;
-    while (may_deliver(core)) {
+    while (order_may_deliver(core)) {
         struct gcs_message *next =
             replay->next < replay->count ? &replay->messages[replay->next] : NULL;
         if (next && next->epoch == replay->epoch) {
@@ -123,7 +128,8 @@ static void replay_pump(struct gcs_core *core)
     release_to(core, core->delivered);
 }
 
-static bool replayed(const struct gcs_core *core)
+/* All of the epochs that ended before this start is delivered. */
+bool order_replayed(const struct gcs_core *core)
 {
     return core->replay.next == core->replay.count && core->replay.epoch == core->epoch;
 }
@@ -131,47 +137,48 @@ static bool replayed(const struct gcs_core *core)
 static void deliver_ordered(struct gcs_core *core)
 {
     int k;
-    while (may_deliver(core) && (k = head(core, received(core))) >= 0) {
+    while (order_may_deliver(core) && (k = head(core, received(core))) >= 0) {
         uint8_t origin = (uint8_t)k;
         uint64_t seq = core->rings[origin].delivered + 1;
         if (!ordered(core, slot_of(core, origin, seq)->ts, origin) || !safe(core, origin, seq))
             break;
-        deliver(core, origin);
+        order_deliver(core, origin);
     }
-}
-
-/* The state machine may hold durably what the log has lost (durability = memory, a power cut): it
- * comes again by levelling, and is not delivered a second time. */
-static bool skip_applied(struct gcs_core *core, uint8_t origin)
-{
-    const struct gcs_position *applied = &core->config.applied;
-    struct ring *ring = &core->rings[origin];
-    uint64_t ts = slot_of(core, origin, ring->delivered + 1)->ts;
-    if (applied->epoch != core->epoch || before(applied->ts, applied->rank, ts, origin))
-        return false;
-    ring->delivered++;
-    return true;
 }
 
 static void deliver_cut(struct gcs_core *core)
 {
     int k;
-    while (may_deliver(core) && (k = head(core, core->cut)) >= 0)
-        if (!skip_applied(core, (uint8_t)k))
-            deliver(core, (uint8_t)k);
+    while (order_may_deliver(core) && (k = head(core, core->cut)) >= 0)
+        order_deliver(core, (uint8_t)k);
 }
 
 static bool received_by_all(const struct gcs_core *core, const struct entry *entry)
 {
     for (uint8_t j = 0; j < core->n; j++)
-        if (core->know[j].received[entry->origin] < entry->seq)
+        if (in(core->data, j) && core->know[j].received[entry->origin] < entry->seq)
             return false;
     return true;
 }
 
+static bool installed_by_all(const struct gcs_core *core)
+{
+    for (uint8_t j = 0; j < core->n; j++)
+        if (in(core->data, j) && !core->standings[j].installed)
+            return false;
+    return true;
+}
+
+/* The event that began the epoch is released when all have installed the view, and what is left of
+ * the epoch before with it. */
 static void release_pump(struct gcs_core *core)
 {
     uint64_t index = core->released;
+    if (index < core->event_index) {
+        if (core->releasable <= core->event_index && !installed_by_all(core))
+            return; /* what all have stored of this epoch says so too */
+        index = core->event_index;
+    }
     for (uint64_t next = index + 1; next <= core->delivered; next++) {
         const struct entry *entry = &core->order[next & (core->order_capacity - 1)];
         if (next <= core->releasable || received_by_all(core, entry))
@@ -184,16 +191,16 @@ static void release_pump(struct gcs_core *core)
 
 void order_pump(struct gcs_core *core)
 {
-    if (core->stage == STAGE_RECOVERING)
-        return;
-    if (!replayed(core)) {
+    if (core->stage == STAGE_RECOVERING || (core->crippled && core->stage != STAGE_INSTALLING))
+        return; /* what it has is a part, and counts only where nobody has more */
+    if (!order_replayed(core) && core->stage != STAGE_LEARNING) {
         replay_pump(core);
         return;
     }
-    if (core->stage == STAGE_RUNNING) {
+    if (core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED)) {
         deliver_ordered(core);
         release_pump(core);
-    } else if (core->stage == STAGE_INSTALLING) {
+    } else if (core->stage == STAGE_INSTALLING && !core->dropping && !plant_event_overtakes) {
         deliver_cut(core);
     }
 }
@@ -202,5 +209,6 @@ void order_applied(struct gcs_core *core, uint64_t index)
 {
     MUST(index <= core->delivered);
     core->applied = most(core->applied, index);
-    core->know[core->self].applied = core->applied;
+    core->know[own_row(core)].applied = core->applied;
+    core->fed_owed = is_outside(core);
 }

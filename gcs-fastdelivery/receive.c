@@ -29,6 +29,7 @@ static bool take_knowledge(struct gcs_core *core, uint8_t from, const struct gcs
     struct knowledge *know = &core->know[from];
     if (frame->received[core->self] > received(core)[core->self])
         return false;
+    core->standings[from].installed = true;
     for (uint8_t k = 0; k < core->n; k++) {
         know->received[k] = most(know->received[k], frame->received[k]);
         know->stored[k] = most(know->stored[k], frame->stored[k]);
@@ -46,7 +47,11 @@ static void take_promises(struct gcs_core *core, const struct gcs_frame *frame)
 /* This epoch, from a member of it? Others are late and mean nothing. */
 static bool current(const struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
-    return core->stage == STAGE_RUNNING && frame->epoch == core->epoch && core->links[from].open;
+    bool takes =
+        core->stage == STAGE_RUNNING || (plant_wedged_stores && core->stage == STAGE_WEDGED);
+    return takes && frame->epoch == core->epoch && from != NONE && frame->count == core->n &&
+           core->peer_of_rank[from] != NONE &&
+           (core->peers[core->peer_of_rank[from]].open || plant_wedged_stores);
 }
 
 void receive_ack(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
@@ -54,7 +59,7 @@ void receive_ack(struct gcs_core *core, uint8_t from, const struct gcs_frame *fr
     if (!current(core, from, frame))
         return;
     if (!take_knowledge(core, from, frame))
-        action_close(core, from, "it acknowledges what was never sent");
+        action_close(core, core->peer_of_rank[from], "it acknowledges what was never sent");
     else
         take_promises(core, frame);
 }
@@ -90,7 +95,7 @@ void receive_data(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
     if (!rule && !take_knowledge(core, from, frame))
         rule = "it acknowledges what was never sent";
     if (rule) {
-        action_close(core, from, rule);
+        action_close(core, core->peer_of_rank[from], rule);
         return;
     }
     receive_take(core, from, frame->ts, payload);
@@ -107,7 +112,7 @@ void receive_data(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
 void receive_stored(struct gcs_core *core, const struct gcs_message *message)
 {
     struct journal *journal = &core->journal;
-    if (message->epoch != core->epoch || message->origin >= core->n)
+    if (message->epoch != core->epoch || message->origin >= core->n || core->dropping)
         return;
     while (core->logged[message->origin] < message->seq) {
         MUST(journal->stored < journal->announced);
@@ -116,6 +121,7 @@ void receive_stored(struct gcs_core *core, const struct gcs_message *message)
         core->logged[entry->origin] = entry->seq;
         stored(core)[entry->origin] = most(stored(core)[entry->origin], entry->seq);
         core->ack_owed = links_open(core);
+        core->fed_owed = is_outside(core);
     }
 }
 

@@ -1,7 +1,7 @@
 /* What the message log held at the start.
  *
- * Source: docs/protocol.md, 3.4 and section 8.
- * Messages of ended epochs are final (all members stored them before the next epoch was installed):
+ * Source: docs/protocol.md, 3.4 and section 4 (All down).
+ * Messages of ended epochs are final (all members of the next view had stored them before):
  * those that the state machine has not are delivered again, in the one order, with the indices of
  * the first time. Messages of the installed epoch are votes: they count as stored, and wait for a
  * cut. Invariant: what is missing below an origin's first record was applied, and stored by all. */
@@ -11,16 +11,27 @@
 
 static bool is_applied(const struct gcs_core *core, const struct gcs_message *message)
 {
-    const struct gcs_position *applied = &core->config.applied;
+    const struct gcs_position *applied = &core->config.applied.position;
     if (message->epoch != applied->epoch)
         return message->epoch < applied->epoch;
     return !before(applied->ts, applied->rank, message->ts, message->origin);
 }
 
+static bool is_void(const struct gcs_core *core, const struct gcs_message *message)
+{
+    for (uint64_t i = 0; i < core->on_disk.void_count; i++) {
+        const struct void_mark *mark = &core->on_disk.voids[i];
+        if (mark->epoch == message->epoch && mark->origin == message->origin &&
+            message->seq > mark->seq)
+            return true;
+    }
+    return false;
+}
+
 static int keep_for_replay(struct gcs_core *core, const struct gcs_message *message)
 {
     struct replay *replay = &core->replay;
-    if (is_applied(core, message))
+    if (is_applied(core, message) || is_void(core, message))
         return 0;
     if (replay->count == core->config.recovered_max)
         return -ENOSPC;
@@ -30,13 +41,20 @@ static int keep_for_replay(struct gcs_core *core, const struct gcs_message *mess
     return 0;
 }
 
+/* Messages of this rank that the state machine holds of the installed epoch. */
+static uint64_t applied_count(const struct gcs_core *core, uint8_t rank)
+{
+    const struct gcs_applied *applied = &core->config.applied;
+    return applied->position.epoch == core->epoch ? applied->counts[rank] : 0;
+}
+
 static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message)
 {
     uint8_t origin = message->origin;
     struct ring *ring = &core->rings[origin];
     uint64_t *has = &received(core)[origin];
     bool first = core->last_ts[origin] == 0;
-    if (first && message->seq - 1 <= core->on_disk.floor[origin])
+    if (first && message->seq - 1 <= applied_count(core, origin))
         ring->base = ring->delivered = *has = message->seq - 1;
     if (message->seq != *has + 1 || message->ts <= core->last_ts[origin])
         return -EBADMSG;
@@ -65,7 +83,8 @@ static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message
 int recover_message(struct gcs_core *core, const struct gcs_message *message)
 {
     MUST(core->stage == STAGE_RECOVERING);
-    if (message->epoch == 0 || message->epoch > core->epoch || message->origin >= core->n ||
+    if (message->epoch == 0 || message->epoch > core->epoch ||
+        message->origin >= (message->epoch == core->epoch ? core->n : MEMBERS) ||
         message->seq == 0 || message->seq >= GCS_CLOCK_MAX || message->ts == 0 ||
         message->ts >= GCS_CLOCK_MAX || message->payload->bytes == 0)
         return -EBADMSG;
@@ -107,20 +126,45 @@ static void sort(struct gcs_message *messages, uint32_t count)
     }
 }
 
+/* What the state machine holds was here, also where the log has lost it. */
+static void recover_origin(struct gcs_core *core, uint8_t k)
+{
+    struct ring *ring = &core->rings[k];
+    uint64_t known = applied_count(core, k);
+    if (core->last_ts[k] == 0 || received(core)[k] < known) {
+        while (ring->base < received(core)[k]) {
+            struct slot *slot = slot_of(core, k, ++ring->base);
+            if (slot->payload)
+                action_drop(core, slot->payload);
+            slot->payload = NULL;
+        }
+        ring->bytes = 0;
+        ring->base = ring->delivered = received(core)[k] = known;
+    }
+    core->logged[k] = stored(core)[k] = received(core)[k];
+    if (received(core)[k] < core->on_disk.floor[k] &&
+        core->config.limits.durability == GCS_DURABILITY_DISK)
+        action_fail(core, "the message log has lost what this member had stored");
+}
+
+/* Whether store and log lead to the index that the view's event had. */
+static bool is_whole(const struct gcs_core *core)
+{
+    const struct gcs_applied *applied = &core->config.applied;
+    uint64_t epochs = core->epoch - applied->position.epoch;
+    return core->on_disk.event_index == 0 || epochs == 0 || core->config.self.witness ||
+           applied->index + core->replay.count + epochs == core->on_disk.event_index;
+}
+
 void recover_finish(struct gcs_core *core)
 {
     MUST(core->stage == STAGE_RECOVERING);
     sort(core->replay.messages, core->replay.count);
-    core->replay.epoch = core->config.applied.epoch;
-    for (uint8_t k = 0; k < core->n; k++) {
-        struct ring *ring = &core->rings[k];
-        uint64_t floor = core->on_disk.floor[k];
-        if (core->last_ts[k] == 0)
-            ring->base = ring->delivered = received(core)[k] = floor;
-        else if (received(core)[k] < floor && core->config.limits.durability == GCS_DURABILITY_DISK)
-            action_fail(core, "the message log has lost what this member had stored");
-        core->logged[k] = stored(core)[k] = received(core)[k];
-    }
+    core->replay.epoch = core->config.applied.position.epoch;
+    for (uint8_t k = 0; k < core->n; k++)
+        recover_origin(core, k);
+    core->crippled = !is_whole(core);
     core->stage = STAGE_WEDGED;
+    action_add(core, GCS_ACTION_VIEW);
     action_add(core, GCS_ACTION_RUNNING)->flag = false;
 }

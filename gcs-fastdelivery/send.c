@@ -7,27 +7,20 @@
  * none where data carried it. */
 #include "gcs-fastdelivery/core_state.h"
 
+/* Set of ranks. */
 uint8_t links_open(const struct gcs_core *core)
 {
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++)
-        if (core->links[j].open)
-            set |= bit(j);
-    return set;
-}
-
-uint8_t links_up(const struct gcs_core *core)
-{
-    uint8_t set = 0;
-    for (uint8_t j = 0; j < core->n; j++)
-        if (core->links[j].up)
+        if (core->peer_of_rank[j] != NONE && core->peers[core->peer_of_rank[j]].open)
             set |= bit(j);
     return set;
 }
 
 int send_multicast(struct gcs_core *core, struct blob *payload)
 {
-    if (core->stage != STAGE_RUNNING)
+    if (core->stage != STAGE_RUNNING || core->config.self.witness ||
+        core->standings[core->self].leaving)
         return GCS_E_NOT_RUNNING;
     if (!flow_has_room(core, payload->bytes)) {
         core->window_wanted = true;
@@ -77,14 +70,14 @@ static uint8_t most_behind(struct gcs_core *core, uint64_t *ret_seq)
     uint64_t lowest = received(core)[core->self];
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++) {
-        const struct peer_link *link = &core->links[j];
-        if (!link->open || link->sent >= received(core)[core->self])
+        const struct peer *peer = peer_at(core, j);
+        if (!peer || !peer->open || peer->sent >= received(core)[core->self])
             continue;
-        if (link->sent < lowest) {
-            lowest = link->sent;
+        if (peer->sent < lowest) {
+            lowest = peer->sent;
             set = 0;
         }
-        if (link->sent == lowest)
+        if (peer->sent == lowest)
             set |= bit(j);
     }
     *ret_seq = lowest + 1;
@@ -99,8 +92,8 @@ void send_pump(struct gcs_core *core)
            action_room_for_pump(core)) {
         send_data(core, to, seq);
         for (uint8_t j = 0; j < core->n; j++)
-            if (to & bit(j))
-                core->links[j].sent = seq;
+            if (in(to, j))
+                peer_at(core, j)->sent = seq;
     }
 }
 
@@ -124,15 +117,19 @@ void send_turn(struct gcs_core *core)
         send_ack(core, core->ack_owed & links_open(core));
     }
     push_turn(core);
+    join_turn(core);
+    lease_turn(core);
 }
 
-/* A heartbeat where nothing was said since the last one. */
+/* A heartbeat: BEAT to all members; an acknowledgement where nothing was said since the last one.
+ */
 void send_tick(struct gcs_core *core)
 {
     uint8_t open = core->stage == STAGE_RUNNING ? links_open(core) : 0;
     send_ack(core, open & (uint8_t)~core->spoke);
-    for (uint8_t j = 0; j < core->n; j++)
-        if (core->links[j].up && !(open & bit(j)))
-            link_say_resume(core, j);
+    for (uint8_t p = 0; p < PEERS; p++)
+        if (core->peers[p].up && !core->peers[p].open)
+            link_say_resume(core, p);
     core->spoke = 0;
+    lease_beat(core);
 }

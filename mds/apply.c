@@ -11,10 +11,13 @@
  * and before its mark, so that the store always holds both or neither. index_released never passes
  * the applied index.
  * Source: docs/protocol.md, sections 3.2 and 5. */
+#include "mds/history.h"
 #include "mds/replica_internal.h"
+#include "mds/transfer.h"
 #include "base/cursor.h"
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +287,8 @@ static struct hash128 history_next(struct hash128 before, const struct gcs_messa
                          payload ? payload->bytes : 0);
 }
 
+static_assert((int)RECORD_RANKS == (int)GCS_MEMBER_MAX, "a record counts the messages of each rank");
+
 static int state_put(struct replica *replica, const struct ordered *ordered)
 {
     struct state_record *record = &replica->apply.record;
@@ -293,6 +298,10 @@ static int state_put(struct replica *replica, const struct ordered *ordered)
     record->epoch = ordered->message.epoch;
     record->ts = ordered->message.ts;
     record->rank = ordered->message.origin;
+    if (ordered->message.payload)
+        record->counts[ordered->message.origin] = ordered->message.seq;
+    else
+        memset(record->counts, 0, sizeof record->counts);
     record->history = history_next(record->history, &ordered->message);
     record->state = replica->apply.state;
     record_write_state(&w, record);
@@ -324,7 +333,20 @@ void apply_released(struct replica *replica, uint64_t index)
     if (!replica_is_live(replica))
         return;
     replica->apply.index_released_group = index;
+    journal_released(replica->journal, index);
     release(replica);
+    if (replica_is_live(replica))
+        reads_running(replica);
+}
+
+/* Members compare what they have come to, now and then. */
+static void check_digest(struct replica *replica, uint64_t index)
+{
+    uint8_t digest[16];
+    if (index % GCS_CHECK_EVERY != 0)
+        return;
+    memcpy(digest, &replica->apply.record.state.digest, sizeof digest);
+    gcs_check(replica->gcs, index, digest);
 }
 
 /* A message's effects are all in the cache. */
@@ -333,8 +355,12 @@ static int ordered_end(struct replica *replica, struct ordered *ordered)
     struct apply *apply = &replica->apply;
     const struct gcs_message *message = &ordered->message;
     int rc = state_put(replica, ordered);
+    history_hold(replica->history, transfer_sender_holds(replica->sender));
+    if (rc == 0)
+        rc = history_add(replica->history, message, ordered->index, apply->record.history);
     if (rc < 0)
         return rc;
+    journal_applied(replica->journal, message, ordered->index, apply->record.history);
     cache_mark(replica->cache, ordered->index);
     apply->in_message = false;
     STAILQ_REMOVE_HEAD(&apply->delivered, link);
@@ -366,6 +392,7 @@ static int apply_one(struct replica *replica, struct ordered *ordered)
         return rc;
     uint64_t index = ordered->index;
     gcs_applied(replica->gcs, index);
+    check_digest(replica, index);
     if (replica_is_live(replica))
         release(replica);
     if (replica_is_live(replica))
@@ -500,4 +527,5 @@ void apply_finish(struct replica *replica)
     pending_destroy(apply->pending);
     session_index_destroy(apply->sessions);
     txn_finish(&apply->txn);
+    apply->task.run = NULL; /* closed: a second time finds nothing */
 }

@@ -16,6 +16,7 @@
 static const struct config_key keys[] = {
     {"replica", "node", config_value_u8, AT(replica.node), 1, 255},
     {"replica", "listen", config_value_text, AT(listen), 1, sizeof((struct mds_config *)0)->listen},
+    {"replica", "witness", config_value_bool, AT(replica.witness), 0, 0},
     {"replica", "data", config_value_text, AT(data), 1, sizeof((struct mds_config *)0)->data},
     {"group", "name", config_value_text, AT(name), 1, sizeof((struct mds_config *)0)->name},
     {"group", "members", config_value_members, AT(replica), 0, 0},
@@ -27,6 +28,16 @@ static const struct config_key keys[] = {
     {"storage", "compression", config_value_bool, AT(leveldb.compression), 0, 0},
     {"storage", "segment", config_value_size, AT(replica.log_segment_bytes), 1 << 16, 1u << 30},
     {"order", "heartbeat", config_value_duration, AT(replica.heartbeat_ns), 1000000, 10000000000},
+    {"order", "suspect_after", config_value_duration, AT(replica.suspect_after_ns), 3000000,
+     600000000000},
+    {"order", "lease", config_value_duration, AT(replica.lease_ns), 2000000, 600000000000},
+    {"order", "drift", config_value_u32, AT(replica.drift_ppm), 0, 200000},
+    {"order", "lag_after", config_value_duration, AT(replica.lag_after_ns), 100000000,
+     UINT64_MAX / 4},
+    {"order", "start_wait", config_value_duration, AT(replica.start_wait_ns), 0, 600000000000},
+    {"order", "give_up", config_value_duration, AT(replica.give_up_ns), 1000000, 3600000000000},
+    {"order", "assume_no_partition", config_value_bool, AT(replica.assume_no_partition), 0, 0},
+    {"order", "history", config_value_size, AT(replica.history_bytes), 1 << 20, 1ull << 40},
     {"order", "window_messages", config_value_u32, AT(replica.window_messages), 1, 65536},
     {"order", "window_bytes", config_value_size, AT(replica.window_bytes), 2 << 20, 1u << 30},
     {"order", "measures", config_value_measures, AT(replica.measures), 0, 0},
@@ -113,25 +124,72 @@ static int by_node(const void *a, const void *b)
     return (int)x->node - (int)y->node;
 }
 
+/* Members are contacts: this replica need not be one of them. Who is one decides the group. */
 static int check_members(struct mds_config *config, struct error *error)
 {
     struct replica_config *replica = &config->replica;
-    bool found = replica->member_count == 0;
     qsort(replica->members, replica->member_count, sizeof replica->members[0], by_node);
     for (uint32_t i = 0; i < replica->member_count; i++) {
-        found |= replica->members[i].node == replica->node;
         for (uint32_t j = 0; j < i; j++)
             if (strcmp(replica->members[i].address, replica->members[j].address) == 0)
                 return error_set(error, -EINVAL, "members %u and %u have the same address %s",
                                  replica->members[j].node, replica->members[i].node,
                                  replica->members[i].address);
     }
-    if (!found)
-        return error_set(error, -EINVAL,
-                         "node %u is not among the members of [group]; add "
-                         "member.%u = HOST:PORT or correct node",
-                         replica->node, replica->node);
     return 0;
+}
+
+static double ms(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+/* The bounds between durations; docs/protocol.md, section 4 (suspicion, leases). */
+static int check_times(const struct replica_config *r, struct error *error)
+{
+    if (r->suspect_after_ns / 3 < r->heartbeat_ns)
+        return error_set(error, -EINVAL,
+                         "suspect_after = %gms: has to be at least three heartbeats (3 x %gms), "
+                         "since one is lost now and then",
+                         ms(r->suspect_after_ns), ms(r->heartbeat_ns));
+    if (r->lease_ns / 2 <= r->heartbeat_ns)
+        return error_set(error, -EINVAL,
+                         "lease = %gms: has to be longer than two heartbeats (2 x %gms), since "
+                         "it is renewed with each",
+                         ms(r->lease_ns), ms(r->heartbeat_ns));
+    if (r->lag_after_ns < r->suspect_after_ns)
+        return error_set(error, -EINVAL,
+                         "lag_after = %gms: a member that is slow would be voted out sooner than "
+                         "one that is silent (suspect_after = %gms)",
+                         ms(r->lag_after_ns), ms(r->suspect_after_ns));
+    if (r->give_up_ns < r->lease_ns)
+        return error_set(error, -EINVAL,
+                         "give_up = %gms: shorter than a lease (%gms), so every change of view "
+                         "would send all clients away",
+                         ms(r->give_up_ns), ms(r->lease_ns));
+    return 0;
+}
+
+/* What is allowed and has a price. */
+static void warn_order(struct mds_config *config, const char *path)
+{
+    const struct replica_config *r = &config->replica;
+    if (r->lease_ns > r->suspect_after_ns) {
+        config->warnings++;
+        log_warning("config",
+                    "%s: lease = %gms is longer than suspect_after = %gms: after a failure writes "
+                    "wait for the lease",
+                    path, ms(r->lease_ns), ms(r->suspect_after_ns));
+    }
+    if (r->assume_no_partition) {
+        config->warnings++;
+        log_warning("config",
+                    "%s: assume_no_partition gives up that a majority is needed: where the "
+                    "network splits, both sides go on and their states part for good; it also "
+                    "waits for all members at each write, and for all of the last view after an "
+                    "outage",
+                    path);
+    }
 }
 
 static int check_listen(struct mds_config *config, struct error *error)
@@ -150,6 +208,14 @@ static int check_listen(struct mds_config *config, struct error *error)
     return 0;
 }
 
+/* By then a failed member is out and every lease has run out, if the group can go on at all. */
+static void derive(struct replica_config *replica)
+{
+    static const uint64_t agreement_ns = 300000000;
+    if (replica->give_up_ns == 0)
+        replica->give_up_ns = replica->suspect_after_ns + replica->lease_ns + agreement_ns;
+}
+
 static int check(struct mds_config *config, struct error *error)
 {
     const struct {
@@ -163,6 +229,8 @@ static int check(struct mds_config *config, struct error *error)
         if (!needed[i].given)
             return error_set(error, -EINVAL, "%s is missing", needed[i].what);
     int rc = check_listen(config, error);
+    if (rc == 0)
+        rc = check_times(&config->replica, error);
     return rc < 0 ? rc : check_members(config, error);
 }
 
@@ -174,6 +242,7 @@ static void defaults(struct mds_config *config)
                     .compression = true},
     };
     replica_config_defaults(&config->replica);
+    config->replica.give_up_ns = 0; /* where it is not given, it follows from others */
     config->replica.listen = config->listen;
     config->replica.cluster_name = config->name;
 }
@@ -192,6 +261,10 @@ int config_read(const char *path, bool strict, struct mds_config *ret_config, st
         return error_set(error, -EINVAL, "%s:%d: neither [section] nor key = value", path, line);
     if (line > 0)
         return error_set(error, reading.code, "%s:%d: %.400s", path, line, reading.error.text);
+    derive(&ret_config->replica);
     int rc = check(ret_config, &reading.error);
-    return rc < 0 ? error_set(error, rc, "%s: %.400s", path, reading.error.text) : 0;
+    if (rc < 0)
+        return error_set(error, rc, "%s: %.400s", path, reading.error.text);
+    warn_order(ret_config, path);
+    return 0;
 }

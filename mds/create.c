@@ -1,4 +1,6 @@
-/* Birth of a replica: from an empty directory to a member of a cluster.
+/* Birth of a replica: from an empty directory to a founder of a cluster (replica_format), or to one
+ * that joins a cluster that runs (replica_join_format), which has no store before its first
+ * snapshot. A witness never has one.
  *
  * A directory holds a replica from the moment that its identity is written, which happens last.
  * The file `formatting` says that an interrupted formatting may be gone on with, without asking for
@@ -63,13 +65,11 @@ static int check_identity(const struct replica *replica, struct error *error)
                          identity->limits.inline_bytes_max,
                          (unsigned long long)identity->limits.inodes_max,
                          identity->limits.sessions_max);
-    bool same = config->member_count == 0 || config->member_count == identity->member_count;
-    for (uint32_t i = 0; same && i < config->member_count; i++)
-        same = config->members[i].node == identity->members[i].node;
-    if (!same)
+    if (config->witness != identity->witness)
         return error_set(error, -EXDEV,
-                         "the cluster was created with other members; membership is "
-                         "static, give the same ids in [group]");
+                         "the data directory belongs to a %s; correct witness in [replica], or "
+                         "remove this node from the group and add it with an empty directory",
+                         identity->witness ? "witness" : "replica that is no witness");
     return 0;
 }
 
@@ -151,9 +151,9 @@ static int fill_store(struct store *store, int64_t time_ns, struct error *error)
 static int format_store(const struct replica_config *config, int64_t time_ns, struct error *error)
 {
     struct store *store;
-    int rc = config->store_open(config->store_user, true, &store, error);
+    int rc = config->store_open(config->store_user, REPLICA_STORE_NEW, &store, error);
     if (rc < 0)
-        rc = config->store_open(config->store_user, false, &store, error);
+        rc = config->store_open(config->store_user, REPLICA_STORE_CURRENT, &store, error);
     if (rc < 0)
         return error_wrap(error, rc, "the store");
     rc = fill_store(store, time_ns, error);
@@ -161,73 +161,139 @@ static int format_store(const struct replica_config *config, int64_t time_ns, st
     return rc;
 }
 
-static int check_birth(const struct replica_config *config, const struct replica_birth *birth,
-                       struct error *error)
+static int check_name(const struct replica_config *config, const char *name, struct error *error)
 {
-    bool found = false;
-    if (!birth->name[0] || strlen(birth->name) >= IDENTITY_NAME_BYTES)
+    if (!name[0] || strlen(name) >= IDENTITY_NAME_BYTES)
         return error_set(error, -EINVAL, "a name of 1 to %d characters is needed",
                          IDENTITY_NAME_BYTES - 1);
-    if (config->cluster_name && config->cluster_name[0] &&
-        strcmp(config->cluster_name, birth->name) != 0)
+    if (config->cluster_name && config->cluster_name[0] && strcmp(config->cluster_name, name) != 0)
         return error_set(error, -EINVAL,
-                         "the configuration of node %u names the cluster '%s', not "
-                         "'%s'",
-                         config->node, config->cluster_name, birth->name);
-    bool same = config->member_count == 0 || config->member_count == birth->member_count;
+                         "the configuration of node %u names the cluster '%s', not '%s'",
+                         config->node, config->cluster_name, name);
+    return 0;
+}
+
+/* The member that this node is; NULL: none. */
+static const struct gcs_member *own_member(const struct replica_config *config,
+                                           const struct replica_birth *birth)
+{
+    for (uint32_t i = 0; i < birth->member_count; i++)
+        if (birth->members[i].node == config->node)
+            return &birth->members[i];
+    return NULL;
+}
+
+static int check_members(const struct replica_birth *birth, struct error *error)
+{
+    uint32_t witnesses = 0;
     for (uint32_t i = 0; i < birth->member_count; i++) {
-        found |= birth->members[i].node == config->node;
-        same = same &&
-               (config->member_count == 0 || config->members[i].node == birth->members[i].node);
+        witnesses += birth->members[i].witness;
         if (birth->members[i].node == 0 ||
             (i && birth->members[i].node <= birth->members[i - 1].node))
             return error_set(error, -EINVAL, "members need distinct ids, in order");
     }
-    if (!found)
+    if (witnesses == birth->member_count)
+        return error_set(error, -EINVAL,
+                         "a member is needed that is no witness: witnesses hold no data");
+    return 0;
+}
+
+static int check_founder(const struct replica_config *config, const struct replica_birth *birth,
+                         struct error *error)
+{
+    const struct gcs_member *own = own_member(config, birth);
+    if (!own)
         return error_set(error, -EINVAL, "this is node %u, which is not among the members",
                          config->node);
-    if (!same)
-        return error_set(error, -EINVAL, "the configuration of node %u lists other members",
+    if (own->witness != config->witness)
+        return error_set(error, -EINVAL,
+                         "node %u is %s by its configuration, and the group takes it for %s; "
+                         "correct witness in [replica] or the command",
+                         config->node, config->witness ? "a witness" : "no witness",
+                         own->witness ? "one" : "a member with data");
+    return 0;
+}
+
+static int check_joiner(const struct replica_config *config, const struct replica_birth *birth,
+                        struct error *error)
+{
+    if (own_member(config, birth))
+        return error_set(error, -EINVAL,
+                         "node %u is a member already; a new replica needs an id of its own",
                          config->node);
     return 0;
 }
 
 static struct identity identity_of(const struct replica_config *config,
-                                   const struct replica_birth *birth)
+                                   const struct replica_birth *birth,
+                                   enum identity_standing standing)
 {
     struct identity identity = {.lineage_random = birth->lineage,
+                                .lineage_generation = birth->lineage_generation,
                                 .node = config->node,
+                                .witness = config->witness,
+                                .standing = standing,
                                 .born_ns = birth->time_ns,
                                 .limits = config->limits,
                                 .member_count = birth->member_count};
-    strcpy(identity.name, birth->name); /* check_birth measured it */
+    strcpy(identity.name, birth->name); /* check_name measured it */
     memcpy(identity.cluster, birth->cluster, sizeof identity.cluster);
     memcpy(identity.store, config->random, sizeof identity.store);
     memcpy(identity.members, birth->members, sizeof identity.members);
     return identity;
 }
 
-int replica_format(const struct replica_config *config, const struct replica_birth *birth,
-                   struct error *error)
+/* The identity comes last: with it the directory holds a replica. */
+static int format(const struct replica_config *config, const struct replica_birth *birth,
+                  enum identity_standing standing, struct error *error)
+{
+    struct identity identity = identity_of(config, birth, standing);
+    int rc = metafile_write(config->disk, "formatting", "", 0, error);
+    if (rc == 0 && standing == IDENTITY_MEMBER && !config->witness)
+        rc = format_store(config, birth->time_ns, error);
+    if (rc == 0)
+        rc = incarnation_format(config->disk, error);
+    if (rc == 0)
+        rc = identity_write(config->disk, &identity, error);
+    if (rc == 0)
+        (void)config->disk->ops->unlink(config->disk, "formatting"); /* means nothing any more */
+    return rc;
+}
+
+static int check_empty(const struct replica_config *config, struct error *error)
 {
     struct identity identity;
     int rc = identity_read(config->disk, &identity, error);
     if (rc < 0)
         return rc;
-    if (rc != IDENTITY_ABSENT)
-        return error_set(error, -EEXIST, "the data directory holds a replica already");
-    rc = check_birth(config, birth, error);
+    return rc == IDENTITY_ABSENT
+               ? 0
+               : error_set(error, -EEXIST, "the data directory holds a replica already");
+}
+
+static int check_birth(const struct replica_config *config, const struct replica_birth *birth,
+                       struct error *error)
+{
+    int rc = check_empty(config, error);
     if (rc == 0)
-        rc = metafile_write(config->disk, "formatting", "", 0, error);
+        rc = check_name(config, birth->name, error);
+    return rc == 0 ? check_members(birth, error) : rc;
+}
+
+int replica_format(const struct replica_config *config, const struct replica_birth *birth,
+                   struct error *error)
+{
+    int rc = check_birth(config, birth, error);
     if (rc == 0)
-        rc = format_store(config, birth->time_ns, error);
+        rc = check_founder(config, birth, error);
+    return rc == 0 ? format(config, birth, IDENTITY_MEMBER, error) : rc;
+}
+
+int replica_join_format(const struct replica_config *config, const struct replica_birth *birth,
+                        struct error *error)
+{
+    int rc = check_birth(config, birth, error);
     if (rc == 0)
-        rc = incarnation_format(config->disk, error);
-    if (rc < 0)
-        return rc;
-    identity = identity_of(config, birth);
-    rc = identity_write(config->disk, &identity, error);
-    if (rc == 0)
-        (void)config->disk->ops->unlink(config->disk, "formatting"); /* means nothing any more */
-    return rc;
+        rc = check_joiner(config, birth, error);
+    return rc == 0 ? format(config, birth, IDENTITY_ADDED, error) : rc;
 }

@@ -1,4 +1,4 @@
-/* Session expiry: the lowest rank proposes it, the order decides it.
+/* Session expiry: the lowest data member proposes it, the order decides it.
  *
  * The local clock and the index of sessions only say whether a proposal is worth its message; what
  * it does depends on ordered time alone (docs/decisions.md, "Sessions and expiry"). */
@@ -25,7 +25,7 @@ static void on_interval(struct loop_timer *timer)
 {
     struct replica *replica = CONTAINER_OF(timer, struct replica, expire_timer);
     const struct apply *apply = &replica->apply;
-    if (replica->phase == REPLICA_SERVING && replica->running && replica->rank == 0 &&
+    if (replica->phase == REPLICA_SERVING && replica->running && replica->is_lowest &&
         !replica->expire_out &&
         session_index_expired(apply->sessions, &apply->record.state, loop_wall_ns(replica->loop),
                               replica->config.session_timeout_ns))

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    IDENTITY_VERSION = 1,
+    IDENTITY_VERSION = 2, /* 1: no witnesses, no standing */
     IDENTITY_BYTES_MAX = 2048,
     INCARNATION_VERSION = 1,
     INCARNATION_BYTES = 18
@@ -53,15 +53,37 @@ static size_t identity_encode(const struct identity *identity, uint8_t to[IDENTI
     for (uint32_t i = 0; i < identity->member_count; i++) {
         writer_u8(&w, identity->members[i].node);
         text_write(&w, identity->members[i].address);
+        writer_u8(&w, identity->members[i].witness);
     }
+    writer_u8(&w, identity->witness);
+    writer_u8(&w, (uint8_t)identity->standing);
     MUST(!w.failed);
     return writer_used(&w);
+}
+
+/* 0 or 1; anything else is damage. */
+static bool truth_read(struct reader *r)
+{
+    uint8_t value = reader_u8(r);
+    r->failed = r->failed || value > 1;
+    return value == 1;
+}
+
+static int standing_decode(struct reader *r, struct identity *ret)
+{
+    ret->witness = truth_read(r);
+    uint8_t standing = reader_u8(r);
+    if (standing >= IDENTITY_STANDING_COUNT)
+        return -EBADMSG;
+    ret->standing = (enum identity_standing)standing;
+    return 0;
 }
 
 static int identity_decode(struct reader r, struct identity *ret)
 {
     *ret = (struct identity){0};
-    if (reader_u16(&r) > IDENTITY_VERSION)
+    uint16_t version = reader_u16(&r);
+    if (version > IDENTITY_VERSION)
         return -EPROTO;
     reader_copy(&r, ret->cluster, sizeof ret->cluster);
     text_read(&r, ret->name, sizeof ret->name);
@@ -81,7 +103,10 @@ static int identity_decode(struct reader r, struct identity *ret)
     for (uint32_t i = 0; i < ret->member_count; i++) {
         ret->members[i].node = reader_u8(&r);
         text_read(&r, ret->members[i].address, sizeof ret->members[i].address);
+        ret->members[i].witness = version > 1 && truth_read(&r);
     }
+    if (version > 1 && standing_decode(&r, ret) < 0)
+        return -EBADMSG;
     return reader_complete(&r) ? 0 : -EBADMSG;
 }
 

@@ -1,6 +1,7 @@
 /* Who a data directory is: which cluster, which node, which store; and how often it was started.
  *
- * Two meta files. `identity` is written once, last of all when a replica is formatted: without it a
+ * Two meta files. `identity` is written last of all when a replica is formatted, and replaced where
+ * standing or lineage change: without it a
  * directory holds no replica. `incarnation` is replaced at each start, synced before anything is
  * said to anybody (docs/protocol.md, section 1: member). */
 #ifndef TUTTI_MDS_IDENTITY_H
@@ -12,13 +13,23 @@
 
 enum { IDENTITY_ABSENT = 1, IDENTITY_NAME_BYTES = 64 };
 
+/* What the owner of a directory knows of its place, beyond what the group's own state says. */
+enum identity_standing {
+    IDENTITY_MEMBER,  /* founder, or joined once */
+    IDENTITY_ADDED,   /* an operator added it; it has not been in a view yet */
+    IDENTITY_REMOVED, /* taken out for good: it stays away */
+    IDENTITY_STANDING_COUNT
+};
+
 struct identity {
     uint8_t cluster[16];
     char name[IDENTITY_NAME_BYTES]; /* of the cluster */
     uint64_t lineage_random, lineage_generation;
     uint8_t node;
-    uint8_t store[16]; /* drawn when the directory was formatted */
-    struct gcs_member members[GCS_MEMBER_MAX];
+    bool witness; /* votes and stores views, no namespace */
+    enum identity_standing standing;
+    uint8_t store[16];                         /* drawn when the directory was formatted */
+    struct gcs_member members[GCS_MEMBER_MAX]; /* founders; of an added one: who was there then */
     uint32_t member_count;
     int64_t born_ns;             /* when the cluster was created: the root directory's times */
     struct nspace_limits limits; /* they decide outcomes, so they are the same at all members */

@@ -4,6 +4,7 @@
  * index order; its head is the first index that the local log has not stored. Source:
  * docs/protocol.md, section 3.4; docs/decisions.md, write-back in generations. */
 #include "mds/journal.h"
+#include "base/cursor.h"
 #include "store/metafile.h"
 
 #include <errno.h>
@@ -16,14 +17,30 @@ struct message_key {
     uint64_t epoch, seq, origin;
 };
 
+/* What a record of the log is. */
+enum record_kind {
+    RECORD_MESSAGE = 1,
+    RECORD_APPLIED = 2, /* which place of the order a message was given: ts is the index */
+};
+
 struct entry {
     struct message_key key;
     uint64_t lsn, ts;
+    uint32_t bytes;
+    enum record_kind kind;
     uint64_t index;       /* of the order; 0: not delivered */
     bool listed;          /* in by_message */
     struct blob *payload; /* until it was handed over by journal_recovered */
     TAILQ_ENTRY(entry) link;
     UT_hash_handle hh;
+};
+
+/* A record of the kind RECORD_APPLIED, as it was read. */
+struct note {
+    struct message_key key;
+    uint64_t index;
+    struct hash128 hash;
+    STAILQ_ENTRY(note) link;
 };
 
 struct unflushed {
@@ -41,8 +58,11 @@ struct journal {
     uint64_t stored_lsn;
     STAILQ_HEAD(, unflushed) unflushed;
     uint32_t recovered_count;
-    uint64_t durable; /* index that the store holds durably */
-    void *state;      /* as read at the start */
+    uint64_t bytes;            /* of all entries' payloads */
+    STAILQ_HEAD(, note) notes; /* as read at the start */
+    uint64_t durable;          /* index that the store holds durably */
+    uint64_t released;
+    void *state; /* as read at the start */
     size_t state_bytes;
 
     struct work save_work;
@@ -51,9 +71,6 @@ struct journal {
     int save_code;
     struct error save_error;
 
-    struct loop_task fetch_empty; /* says that there is nothing to fetch, from the loop */
-    struct message_key fetch_next;
-    uint64_t fetch_lsn_next, fetch_lsn_to, fetch_lsn_before;
     bool failed;
 };
 
@@ -75,15 +92,23 @@ static struct entry *entry_find(const struct journal *journal, uint64_t epoch, u
 }
 
 /* A second copy of a message is only taken along. */
-static struct entry *entry_add(struct journal *journal, uint64_t lsn, uint64_t epoch,
-                               uint8_t origin, uint64_t seq, uint64_t ts)
+static struct entry *entry_add(struct journal *journal, uint64_t lsn,
+                               const struct msglog_record *record)
 {
+    uint64_t epoch = record->epoch, seq = record->seq;
+    uint8_t origin = record->origin;
     struct entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return NULL;
-    *entry =
-        (struct entry){.key = {.epoch = epoch, .seq = seq, .origin = origin}, .lsn = lsn, .ts = ts};
-    if (entry_find(journal, epoch, origin, seq)) {
+    *entry = (struct entry){.key = {.epoch = epoch, .seq = seq, .origin = origin},
+                            .lsn = lsn,
+                            .ts = record->ts,
+                            .bytes = record->payload->bytes,
+                            .kind = record->kind};
+    journal->bytes += entry->bytes;
+    if (record->kind != RECORD_MESSAGE) {
+        entry->index = record->ts;
+    } else if (entry_find(journal, epoch, origin, seq)) {
         entry->index = 1;
     } else {
         entry->listed = true;
@@ -99,6 +124,7 @@ static void entry_drop(struct journal *journal, struct entry *entry)
         journal->stored_last = NULL;
     if (entry->listed)
         HASH_DEL(journal->by_message, entry);
+    journal->bytes -= entry->bytes;
     TAILQ_REMOVE(&journal->entries, entry, link);
     blob_unref(entry->payload);
     free(entry);
@@ -115,21 +141,43 @@ static bool is_applied(const struct journal *journal, const struct msglog_record
     return record->origin <= applied->rank;
 }
 
+/* The group needs no more of it: applied, and its epoch is over. */
+static bool is_past(const struct journal *journal, const struct entry *entry)
+{
+    return entry->index != 0 && entry->key.epoch < journal->config.applied.epoch;
+}
+
+static int recover_note(struct journal *journal, const struct msglog_record *record)
+{
+    struct reader r = reader_make(record->payload->data, record->payload->bytes);
+    struct note *note = calloc(1, sizeof *note);
+    if (!note)
+        return -ENOMEM;
+    note->key =
+        (struct message_key){.epoch = record->epoch, .seq = record->seq, .origin = record->origin};
+    note->index = record->ts;
+    note->hash.low = reader_u64(&r);
+    note->hash.high = reader_u64(&r);
+    STAILQ_INSERT_TAIL(&journal->notes, note, link);
+    return reader_complete(&r) ? 0 : -EBADMSG;
+}
+
 static int recover_record(void *user, uint64_t lsn, const struct msglog_record *record)
 {
     struct journal *journal = user;
     if (record->payload == NULL || record->origin >= GCS_MEMBER_MAX)
         return -EBADMSG;
-    struct entry *entry =
-        entry_add(journal, lsn, record->epoch, record->origin, record->seq, record->ts);
+    struct entry *entry = entry_add(journal, lsn, record);
     if (!entry)
         return -ENOMEM;
+    journal->stored_lsn = lsn;
+    if (record->kind == RECORD_APPLIED)
+        return recover_note(journal, record);
     entry->payload = blob_ref(record->payload);
     if (is_applied(journal, record))
         entry->index = 1;
     journal->stored_last = entry;
-    journal->stored_lsn = lsn;
-    journal->recovered_count++;
+    journal->recovered_count += !is_past(journal, entry);
     return 0;
 }
 
@@ -137,7 +185,8 @@ static void allow(struct journal *journal)
 {
     struct unflushed *head;
     uint64_t index = 0;
-    while ((head = STAILQ_FIRST(&journal->unflushed)) && head->lsn <= journal->stored_lsn) {
+    while ((head = STAILQ_FIRST(&journal->unflushed)) && head->lsn <= journal->stored_lsn &&
+           (journal->config.sync || head->index <= journal->released)) {
         STAILQ_REMOVE_HEAD(&journal->unflushed, link);
         index = head->index;
         free(head);
@@ -154,13 +203,15 @@ static void on_synced(void *user, uint64_t lsn)
     if (journal->failed)
         return;
     journal->stored_lsn = lsn;
-    for (; next && next->lsn <= lsn; next = TAILQ_NEXT(next, link))
+    const struct entry *message = NULL;
+    for (; next && next->lsn <= lsn; next = TAILQ_NEXT(next, link)) {
         last = next;
-    if (last && last != journal->stored_last) {
-        journal->stored_last = last;
-        journal->config.stored(journal->config.user, last->key.epoch, (uint8_t)last->key.origin,
-                               last->key.seq);
+        message = next->kind == RECORD_MESSAGE ? next : message;
     }
+    journal->stored_last = last;
+    if (message)
+        journal->config.stored(journal->config.user, message->key.epoch,
+                               (uint8_t)message->key.origin, message->key.seq);
     allow(journal);
 }
 
@@ -194,12 +245,6 @@ static int read_log(struct journal *journal, struct error *error)
     return rc < 0 ? error_wrap(error, rc, "the message log") : 0;
 }
 
-static void fetch_empty_run(struct loop_task *task)
-{
-    struct journal *journal = CONTAINER_OF(task, struct journal, fetch_empty);
-    journal->config.fetched(journal->config.user, NULL);
-}
-
 int journal_open(const struct journal_config *config, struct journal **ret_journal,
                  struct error *error)
 {
@@ -207,9 +252,9 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
     if (!journal)
         return error_set(error, -ENOMEM, "no memory");
     journal->config = *config;
-    journal->fetch_empty = (struct loop_task){.run = fetch_empty_run, .phase = LOOP_PHASE_ORDER};
     TAILQ_INIT(&journal->entries);
     STAILQ_INIT(&journal->unflushed);
+    STAILQ_INIT(&journal->notes);
     int rc = read_state(journal, error);
     if (rc == 0)
         rc = read_log(journal, error);
@@ -234,6 +279,47 @@ uint32_t journal_recovered_count(const struct journal *journal)
     return journal->recovered_count;
 }
 
+/* From the newest note back as far as there is no gap and each message is there. */
+static struct note *notes_begin(const struct journal *journal, uint64_t index_last)
+{
+    struct note *note, *first = NULL;
+    uint64_t next = 0;
+    STAILQ_FOREACH (note, &journal->notes, link) {
+        const struct entry *entry =
+            entry_find(journal, note->key.epoch, (uint8_t)note->key.origin, note->key.seq);
+        bool whole = note->key.seq == 0 || (entry && entry->payload);
+        if (!whole || note->index > index_last)
+            first = NULL;
+        else if (!first || note->index != next)
+            first = note;
+        next = note->index + 1;
+        if (note->index == index_last)
+            return first;
+    }
+    return NULL;
+}
+
+int journal_remembered(struct journal *journal, uint64_t index_last,
+                       int (*each)(void *user, const struct gcs_message *message, uint64_t index,
+                                   struct hash128 hash),
+                       void *user)
+{
+    int rc = 0;
+    for (struct note *note = notes_begin(journal, index_last);
+         note && note->index <= index_last && rc == 0; note = STAILQ_NEXT(note, link)) {
+        const struct entry *entry =
+            entry_find(journal, note->key.epoch, (uint8_t)note->key.origin, note->key.seq);
+        struct gcs_message message = {
+            .epoch = note->key.epoch, .seq = note->key.seq, .origin = (uint8_t)note->key.origin};
+        if (note->key.seq) {
+            message.ts = entry->ts;
+            message.payload = entry->payload;
+        }
+        rc = each(user, &message, note->index, note->hash);
+    }
+    return rc;
+}
+
 int journal_recovered(struct journal *journal,
                       int (*each)(void *user, const struct gcs_message *message), void *user)
 {
@@ -245,7 +331,7 @@ int journal_recovered(struct journal *journal,
                                             .ts = entry->ts,
                                             .origin = (uint8_t)entry->key.origin,
                                             .payload = entry->payload};
-        if (rc == 0 && entry->listed)
+        if (rc == 0 && entry->listed && entry->payload && !is_past(journal, entry))
             rc = each(user, &message);
         blob_unref(entry->payload);
         entry->payload = NULL;
@@ -258,7 +344,7 @@ int journal_recovered(struct journal *journal,
 
 void journal_store(struct journal *journal, const struct gcs_message *message)
 {
-    const struct msglog_record record = {.kind = 1,
+    const struct msglog_record record = {.kind = RECORD_MESSAGE,
                                          .origin = message->origin,
                                          .epoch = message->epoch,
                                          .seq = message->seq,
@@ -267,8 +353,29 @@ void journal_store(struct journal *journal, const struct gcs_message *message)
     if (journal->failed)
         return;
     uint64_t lsn = msglog_append(journal->log, &record);
-    if (!entry_add(journal, lsn, message->epoch, message->origin, message->seq, message->ts))
+    if (!entry_add(journal, lsn, &record))
         journal_fail(journal, -ENOMEM, "no memory for the message log");
+}
+
+void journal_applied(struct journal *journal, const struct gcs_message *message, uint64_t index,
+                     struct hash128 hash)
+{
+    uint8_t bytes[16];
+    struct writer w = writer_make(bytes, sizeof bytes);
+    writer_u64(&w, hash.low);
+    writer_u64(&w, hash.high);
+    struct blob *payload = blob_create(bytes, sizeof bytes);
+    struct msglog_record record = {.lazy = true,
+                                   .kind = RECORD_APPLIED,
+                                   .origin = message->origin,
+                                   .epoch = message->epoch,
+                                   .seq = message->seq,
+                                   .ts = index,
+                                   .payload = payload};
+    if (!payload || journal->failed ||
+        !entry_add(journal, msglog_append(journal->log, &record), &record))
+        journal_fail(journal, -ENOMEM, "no memory for the message log");
+    blob_unref(payload);
 }
 
 static void save_run(struct work *work)
@@ -296,67 +403,6 @@ void journal_save(struct journal *journal, const void *state, size_t bytes)
     journal->save_bytes = bytes;
     journal->save_work = (struct work){.run = save_run, .done = save_done};
     work_queue_submit(journal->queue, &journal->save_work);
-}
-
-static void fetch_each(void *user, uint64_t lsn, const struct msglog_record *record)
-{
-    struct journal *journal = user;
-    struct message_key *next = &journal->fetch_next;
-    journal->fetch_lsn_next = lsn + 1;
-    if (journal->failed || record->epoch != next->epoch || record->origin != next->origin ||
-        record->seq != next->seq || lsn > journal->fetch_lsn_to)
-        return;
-    const struct gcs_message message = {.epoch = record->epoch,
-                                        .seq = record->seq,
-                                        .ts = record->ts,
-                                        .origin = record->origin,
-                                        .payload = record->payload};
-    next->seq++;
-    journal->config.fetched(journal->config.user, &message);
-}
-
-static void fetch_done(void *user, int code);
-
-/* Reads on, up to fetch_lsn_to; the log gives so much at a time. */
-static int fetch_read(struct journal *journal)
-{
-    uint64_t count = journal->fetch_lsn_to - journal->fetch_lsn_next + 1;
-    const struct msglog_read request = {.lsn_from = journal->fetch_lsn_next,
-                                        .count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
-                                        .user = journal,
-                                        .each = fetch_each,
-                                        .done = fetch_done};
-    journal->fetch_lsn_before = journal->fetch_lsn_next;
-    return msglog_read(journal->log, &request);
-}
-
-static void fetch_done(void *user, int code)
-{
-    struct journal *journal = user;
-    if (journal->failed)
-        return;
-    if (code < 0 && code != -ENOENT)
-        journal_fail(journal, code, "the message log cannot be read");
-    else if (code == -ENOENT || journal->fetch_lsn_next > journal->fetch_lsn_to ||
-             journal->fetch_lsn_next == journal->fetch_lsn_before || fetch_read(journal) < 0)
-        journal->config.fetched(journal->config.user, NULL);
-}
-
-void journal_fetch(struct journal *journal, uint64_t epoch, uint8_t origin, uint64_t seq_from,
-                   uint64_t seq_to)
-{
-    const struct entry *first = entry_find(journal, epoch, origin, seq_from), *last = first;
-    while (last && last->key.seq < seq_to) {
-        const struct entry *next = entry_find(journal, epoch, origin, last->key.seq + 1);
-        if (!next || next->lsn < last->lsn)
-            break;
-        last = next;
-    }
-    journal->fetch_next = (struct message_key){.epoch = epoch, .seq = seq_from, .origin = origin};
-    journal->fetch_lsn_next = first ? first->lsn : 0;
-    journal->fetch_lsn_to = last ? last->lsn : 0;
-    if (!first || fetch_read(journal) < 0)
-        loop_defer(journal->config.loop, &journal->fetch_empty);
 }
 
 static void unflushed_add(struct journal *journal, uint64_t index, uint64_t lsn)
@@ -389,6 +435,13 @@ void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index)
     unflushed_add(journal, index, 0);
 }
 
+void journal_released(struct journal *journal, uint64_t index)
+{
+    journal->released = index;
+    if (!journal->config.sync)
+        allow(journal);
+}
+
 static bool may_forget(const struct journal *journal, const struct entry *entry)
 {
     return entry->index != 0 && entry->index <= journal->durable &&
@@ -402,7 +455,7 @@ void journal_durable(struct journal *journal, uint64_t index)
     uint64_t lsn = 0;
     journal->durable = index;
     while ((head = TAILQ_FIRST(&journal->entries)) && head->lsn <= journal->stored_lsn &&
-           may_forget(journal, head)) {
+           journal->bytes > journal->config.retain_bytes && may_forget(journal, head)) {
         lsn = head->lsn;
         entry_drop(journal, head);
     }
@@ -424,15 +477,19 @@ void journal_close(struct journal *journal)
 {
     struct entry *entry;
     struct unflushed *item;
+    struct note *note;
     if (!journal)
         return;
     journal->failed = true; /* no callback from here on */
     if (journal->log)
         msglog_close(journal->log);
     work_queue_destroy(journal->queue);
-    loop_cancel(journal->config.loop, &journal->fetch_empty);
     while ((entry = TAILQ_FIRST(&journal->entries)))
         entry_drop(journal, entry);
+    while ((note = STAILQ_FIRST(&journal->notes))) {
+        STAILQ_REMOVE_HEAD(&journal->notes, link);
+        free(note);
+    }
     while ((item = STAILQ_FIRST(&journal->unflushed))) {
         STAILQ_REMOVE_HEAD(&journal->unflushed, link);
         free(item);

@@ -9,6 +9,7 @@
 #ifndef TUTTI_MDS_JOURNAL_H
 #define TUTTI_MDS_JOURNAL_H
 
+#include "base/hash.h"
 #include "gcs-fastdelivery/gcs.h"
 #include "store/disk.h"
 #include "store/msglog.h"
@@ -20,12 +21,12 @@ struct journal_config {
     struct disk *disk; /* borrowed */
     uint64_t segment_bytes;
     uint32_t payload_bytes_max;
+    uint64_t retain_bytes;       /* of what could be forgotten: for joiners, also after a restart */
     bool sync;                   /* false: durability = memory */
     struct gcs_position applied; /* what the store holds; recovered messages up to it are old */
     void *user;
     void (*stored)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq); /* for gcs_stored */
     void (*saved)(void *user);                                                /* for gcs_saved */
-    void (*fetched)(void *user, const struct gcs_message *message_or_null);   /* for gcs_fetched */
     void (*allowed)(void *user, uint64_t index); /* everything up to index is in the log, stored */
     bool (*stored_by_all)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq);
     void (*failed)(void *user, int code, const char *detail); /* final: stop serving */
@@ -48,12 +49,26 @@ int journal_recovered(struct journal *journal,
 /* The callbacks of gcs of the same names. */
 void journal_store(struct journal *journal, const struct gcs_message *message);
 void journal_save(struct journal *journal, const void *state, size_t bytes);
-void journal_fetch(struct journal *journal, uint64_t epoch, uint8_t origin, uint64_t seq_from,
-                   uint64_t seq_to);
+
+/* What the log remembers of the order's newest part, oldest first and without a gap, up to
+ * @index_last; each message (payload NULL: an epoch event) with its index and the history hash
+ * after it. Before journal_recovered. Stops where `each` returns non-zero and returns that. */
+int journal_remembered(struct journal *journal, uint64_t index_last,
+                       int (*each)(void *user, const struct gcs_message *message, uint64_t index,
+                                   struct hash128 hash),
+                       void *user) WARN_UNUSED;
+
+/* This message (payload NULL: epoch event) was applied as @index; @hash: of all up to it. */
+void journal_applied(struct journal *journal, const struct gcs_message *message, uint64_t index,
+                     struct hash128 hash);
 
 /* The order gave this message, this epoch's event, the index. In the order of the indices. */
 void journal_delivered(struct journal *journal, const struct gcs_message *message, uint64_t index);
 void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index);
+
+/* All members have received everything up to `index`. With durability = memory nothing else may be
+ * flushed: what a restart of the others can make void must not be in this one's store. */
+void journal_released(struct journal *journal, uint64_t index);
 
 /* The store holds everything up to `index` on stable storage. */
 void journal_durable(struct journal *journal, uint64_t index);

@@ -14,13 +14,15 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: tutti-mds --config FILE [--init] [--strict] [--check] [--no-supervisor]\n"
-    "                 [--log-level LEVEL]\n"
+    "usage: tutti-mds --config FILE [--init] [--witness] [--strict] [--check]\n"
+    "                 [--no-supervisor] [--log-level LEVEL]\n"
     "\n"
     "One replica of a Tutti metadata service.\n"
     "\n"
     "  -c, --config FILE      configuration; docs/tutti.conf.example explains every key\n"
     "      --init             the data directory is empty: wait for 'tuttictl cluster create'\n"
+    "                         or 'tuttictl member add'\n"
+    "      --witness          as 'witness = yes' in the configuration: votes, holds no data\n"
     "      --strict           an unknown key in the configuration is an error\n"
     "      --check            check the configuration and exit\n"
     "      --no-supervisor    serve in this process: nobody starts it again, nor tells the other\n"
@@ -37,7 +39,7 @@ static const char help[] =
 
 struct program {
     const char *config_path, *log_level;
-    bool init, strict, check, alone;
+    bool init, witness, strict, check, alone;
     int supervisor; /* the worker's socket to it; -1: this is no worker */
 };
 
@@ -75,6 +77,7 @@ static int set_worker(struct program *p, const char *text)
 
 enum {
     OPTION_INIT = 256,
+    OPTION_WITNESS,
     OPTION_STRICT,
     OPTION_CHECK,
     OPTION_ALONE,
@@ -86,6 +89,7 @@ enum {
 
 static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                         {"init", no_argument, NULL, OPTION_INIT},
+                                        {"witness", no_argument, NULL, OPTION_WITNESS},
                                         {"strict", no_argument, NULL, OPTION_STRICT},
                                         {"check", no_argument, NULL, OPTION_CHECK},
                                         {"no-supervisor", no_argument, NULL, OPTION_ALONE},
@@ -104,6 +108,9 @@ static int take_option(struct program *p, int option)
         return 0;
     case OPTION_INIT:
         p->init = true;
+        return 0;
+    case OPTION_WITNESS:
+        p->witness = true;
         return 0;
     case OPTION_STRICT:
         p->strict = true;
@@ -148,6 +155,7 @@ static int supervise(const struct program *p, const char *program)
                                                   .config_path = p->config_path,
                                                   .log_level = p->log_level,
                                                   .init = p->init,
+                                                  .witness = p->witness,
                                                   .strict = p->strict};
     return supervisor_run(&supervisor);
 }
@@ -158,6 +166,7 @@ static int work(const struct program *p)
     struct error error;
     if (config_read(p->config_path, p->strict, &config, &error) < 0)
         return complain(error.text);
+    config.replica.witness |= p->witness;
     if (p->check) {
         printf("%s is right%s\n", p->config_path, config.warnings ? ", but for the warnings" : "");
         return 0;

@@ -2,17 +2,17 @@
  *
  * The rule (docs/protocol.md, section 5): execute, then ask whether a write that was received and
  * is not released touches what was read. If none does, answer. Otherwise wait until all writes that
- * were received by now are applied, execute again, and answer when that index is released; so writes
- * that go on and on cannot starve a read. All, not only the touching ones: a touching rename may let
- * the name point to an inode that another received write changes. No lease is needed while
- * membership is static: what this member has not received is released nowhere (docs/decisions.md).
+ * were received by now are applied, execute again, and answer when that index is released; so
+ * writes that go on and on cannot starve a read. All, not only the touching ones: a touching rename
+ * may let the name point to an inode that another received write changes.
  *
  * The index of an answer is the newest released one at which it is right: for a read that was not
  * touched the released index, though later writes may be applied already, because none of those
  * touches it; for one that waited the index at which it was executed.
  *
- * While no epoch runs, and until everything delivered before it began to run is applied, reads
- * wait. */
+ * While no epoch runs, and until everything delivered before it began to run is applied and the
+ * view is installed everywhere (its event released), reads wait. An answer leaves only while this
+ * replica holds the read lease; otherwise the read is executed again when it does. */
 #include "mds/read_internal.h"
 
 #include <errno.h>
@@ -109,7 +109,38 @@ uint64_t read_touching(const struct read *read)
 
 static bool may_begin(const struct replica *replica)
 {
-    return replica->running && replica->apply.record.index >= replica->reads.floor;
+    return replica->running && replica->apply.record.index >= replica->reads.floor &&
+           replica->apply.index_released >= replica->reads.floor;
+}
+
+/* After the read was executed, and at the moment of the answer: the lease has to hold now. The
+ * planted bug looked before it began, and not again after it had waited for something. */
+#ifdef TUTTI_PLANT_LEASE_BEFORE_READ
+static void look_before(struct read *read)
+{
+    read->had_lease = read->had_lease || gcs_may_read(read->replica->gcs);
+}
+static bool may_answer(struct read *read)
+{
+    bool had_lease = read->had_lease;
+    read->had_lease = false;
+    return had_lease;
+}
+#else
+static void look_before(struct read *read)
+{
+}
+static bool may_answer(struct read *read)
+{
+    return gcs_may_read(read->replica->gcs);
+}
+#endif
+
+/* It is executed again when that may be: when an epoch runs, or the lease is back. */
+static void park(struct read *read)
+{
+    read->replica->reads.counters.parked++;
+    list_enter(read, &read->replica->reads.parked);
 }
 
 /* Keep the answer until `index` is released. */
@@ -140,6 +171,8 @@ static void answer(struct read *read, const struct proto_outcome *outcome, uint6
         read_failed(read, -ENOMEM);
     } else if (index > replica->apply.index_released) {
         hold(read, index);
+    } else if (!may_answer(read)) {
+        park(read);
     } else {
         server_conn_reply(read->conn, buffer->data, buffer->bytes);
         read_destroy(read);
@@ -223,9 +256,9 @@ static void read_record(struct read *read)
 void read_attempt(struct read *read)
 {
     struct replica *replica = read->replica;
+    look_before(read);
     if (!may_begin(replica)) {
-        replica->reads.counters.parked++;
-        list_enter(read, &replica->reads.parked);
+        park(read);
     } else if (read->waited && apply_is_partial(replica)) {
         read_block_again(read);
     } else if (read->request.op.code == PROTO_READDIR ||
@@ -295,6 +328,12 @@ static bool held_ready(const struct replica *replica, const struct read *read)
 
 static void held_send(struct read *read)
 {
+    if (!may_answer(read)) {
+        free(read->reply);
+        read->reply = NULL;
+        park(read);
+        return;
+    }
     server_conn_reply(read->conn, read->reply, read->reply_bytes);
     read_destroy(read);
 }

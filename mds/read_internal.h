@@ -12,10 +12,13 @@ struct read {
     struct server_conn *conn; /* NULL: the client is gone */
     uint32_t cost;
     struct read_list *list; /* the list that it waits in; NULL: it runs */
-    bool waited;            /* for writes that touch it; now it is answered when released */
-    uint64_t receipt;       /* blocked: until messages up to this receipt are applied */
-    uint64_t index;         /* held: until this index is released */
-    uint8_t *reply;         /* held: encoded, owned */
+#ifdef TUTTI_PLANT_LEASE_BEFORE_READ
+    bool had_lease;
+#endif
+    bool waited;      /* for writes that touch it; now it is answered when released */
+    uint64_t receipt; /* blocked: until messages up to this receipt are applied */
+    uint64_t index;   /* held: until this index is released */
+    uint8_t *reply;   /* held: encoded, owned */
     size_t reply_bytes;
     struct cache_wait wait;
     struct read_scan *scan;       /* owned */

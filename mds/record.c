@@ -294,6 +294,8 @@ void record_write_state(struct writer *w, const struct state_record *record)
     writer_u64(w, record->epoch);
     writer_u64(w, record->ts);
     writer_u8(w, record->rank);
+    for (int k = 0; k < RECORD_RANKS; k++)
+        writer_u64(w, record->counts[k]);
     write_hash(w, record->history);
     writer_i64(w, state->time_ns);
     writer_i64(w, state->epoch_time_ns);
@@ -312,6 +314,8 @@ int record_read_state(const void *value, size_t bytes, struct state_record *ret)
     record.epoch = reader_u64(&r);
     record.ts = reader_u64(&r);
     record.rank = reader_u8(&r);
+    for (int k = 0; k < RECORD_RANKS; k++)
+        record.counts[k] = reader_u64(&r);
     record.history = read_hash(&r);
     record.state.time_ns = reader_i64(&r);
     record.state.epoch_time_ns = reader_i64(&r);

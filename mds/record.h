@@ -118,11 +118,14 @@ struct xattr_names {
     struct proto_bytes names; /* count x { u8 length, name } */
 };
 
+enum { RECORD_RANKS = 7 };
+
 /* Where the order stands; written with the effects of each message. */
 struct state_record {
     uint64_t index;
     uint64_t epoch, ts; /* position of the last message (struct gcs_position) */
     uint8_t rank;
+    uint64_t counts[RECORD_RANKS]; /* messages of each rank in the epoch (struct gcs_applied) */
     struct hash128 history;
     struct nspace_state state;
 };
@@ -138,7 +141,7 @@ enum {
     RECORD_PURGE_BYTES = 1 + 8,
     RECORD_XATTR_NAMES_HEAD_BYTES = 1 + 4 * 2,
     RECORD_BYTES_HEAD_BYTES = 1, /* body, symlink target, attribute value */
-    RECORD_STATE_BYTES = 1 + 8 * 3 + 1 + 16 + 8 * 6 + 16,
+    RECORD_STATE_BYTES = 8 * RECORD_RANKS + 1 + 8 * 3 + 1 + 16 + 8 * 6 + 16,
 };
 
 /* Encoders write to a cursor with enough room (the sizes above). */

@@ -22,24 +22,40 @@ struct replica_view_report {
     uint32_t member_count;
 };
 
+enum replica_store {
+    REPLICA_STORE_CURRENT,
+    REPLICA_STORE_NEW,      /* the current one, which must not be there yet */
+    REPLICA_STORE_INCOMING, /* next to the current one, empty; what was there is removed */
+};
+
 struct replica_config {
     struct loop *loop;
     struct net_transport *transport; /* borrowed */
     struct disk *disk;               /* borrowed: message log, identity, incarnation, group state */
-    int (*store_open)(void *user, bool create, struct store **ret_store, struct error *error);
+    int (*store_open)(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error);
+    /* The incoming store takes the current one's place, at once or not at all; both are closed.
+     * @keep_old: the old one is put aside, as evidence. */
+    int (*store_promote)(void *user, bool keep_old, struct error *error);
     void *store_user;
     const char *listen; /* address for members, clients and operators */
     uint8_t node;
-    struct gcs_member members[GCS_MEMBER_MAX]; /* as configured; checked against the identity */
+    struct gcs_member members[GCS_MEMBER_MAX]; /* as configured: contacts, besides what is kept */
     uint32_t member_count;
     const char *cluster_name;
-    bool init; /* an empty disk is expected: wait for `cluster create` */
+    bool init;    /* an empty disk is expected: wait for `cluster create` or `member add` */
+    bool witness; /* votes, grants and stores views; no messages, no namespace, no clients */
     enum gcs_durability durability;
     struct gcs_measures measures;
     struct nspace_limits limits;
     uint64_t cache_bytes;
     uint64_t log_segment_bytes;
     uint64_t heartbeat_ns, session_timeout_ns;
+    uint64_t suspect_after_ns, lease_ns, lag_after_ns, start_wait_ns; /* as in gcs_config */
+    uint32_t drift_ppm;
+    bool assume_no_partition;
+    uint64_t history_bytes; /* bound on what is kept in memory to feed joiners */
+    uint64_t give_up_ns;    /* not serving for so long: clients are sent away */
     uint32_t window_messages;
     uint64_t window_bytes;
     uint32_t client_connections_max;
@@ -59,13 +75,13 @@ void replica_config_defaults(struct replica_config *config);
 int replica_create(const struct replica_config *config, struct replica **ret_replica,
                    struct error *error) WARN_UNUSED;
 
-/* The cluster that a new replica is born into. */
+/* The cluster that a new replica is born into, or joins. */
 struct replica_birth {
     const char *name;
     uint8_t cluster[16];
-    uint64_t lineage;
-    int64_t time_ns; /* of the root directory; the same for all members */
-    struct gcs_member members[GCS_MEMBER_MAX];
+    uint64_t lineage, lineage_generation;
+    int64_t time_ns;                           /* of the root directory; the same for all members */
+    struct gcs_member members[GCS_MEMBER_MAX]; /* founders; of a joiner: who is to be asked */
     uint32_t member_count;
 };
 
@@ -75,6 +91,57 @@ struct replica_birth {
  * -errno. */
 int replica_format(const struct replica_config *config, const struct replica_birth *birth,
                    struct error *error) WARN_UNUSED;
+
+/* The same for a replica that joins a cluster that runs: incarnation and identity (standing
+ * IDENTITY_ADDED), no store, which comes by a transfer. A joiner is not among the members. */
+int replica_join_format(const struct replica_config *config, const struct replica_birth *birth,
+                        struct error *error) WARN_UNUSED;
+
+/* --- operators' requests; from the loop, never from inside a callback of the group -------------
+ */
+
+/* What this replica is to its group. */
+enum replica_standing {
+    REPLICA_MEMBER,       /* of the view it has installed last; perhaps it does not run */
+    REPLICA_JOINING,      /* outside, being fed, or looking for somebody who does */
+    REPLICA_TRANSFERRING, /* outside, fetching a snapshot */
+    REPLICA_REMOVED,      /* taken out for good; it stays away */
+};
+enum replica_standing replica_standing(const struct replica *replica);
+
+/* Stop serving and leave the group in order (@back: stay among the absent members). The end comes
+ * later, as the standing REPLICA_REMOVED. 0, or -EAGAIN while no epoch runs (text). */
+int replica_leave(struct replica *replica, bool back, struct error *error) WARN_UNUSED;
+
+/* Take a node that is away out for good. 0, -EAGAIN, -ENOENT, -EBUSY (it is there): text. */
+int replica_remove(struct replica *replica, uint8_t node, struct error *error) WARN_UNUSED;
+
+/* On: no new clients; idle ones are sent away, others after their answers. Not kept over a restart.
+ */
+void replica_drain(struct replica *replica, bool on);
+bool replica_is_draining(const struct replica *replica);
+
+/* Forced recovery of a member whose group does not run: closes all, keeps the new lineage
+ * (generation + 1, @lineage_random), opens again and goes on alone from what it has. Blocks.
+ * @ret_index: up to where that goes. 0; -EBUSY (its epoch runs), -EINVAL (a witness, or outside):
+ * nothing was changed; other errors end the replica. */
+int replica_force(struct replica *replica, uint64_t lineage_random, uint64_t *ret_index,
+                  struct error *error) WARN_UNUSED;
+
+/* Snapshots under way, sent and received. */
+struct replica_transfer_status {
+    uint32_t sending;       /* transfers that this replica gives */
+    bool receiving;         /* it fetches one */
+    uint8_t sponsor;        /* from that node */
+    uint32_t percent;       /* of the received one, by records */
+    uint64_t bytes, chunks; /* received so far */
+};
+void replica_transfer_status(const struct replica *replica,
+                             struct replica_transfer_status *ret_status);
+
+/* Proof that an incarnation of another node has ended. */
+void replica_death(struct replica *replica, uint8_t node, const uint8_t store[16],
+                   uint64_t incarnation_count, uint64_t incarnation_random);
 
 /* Begin an orderly end: stop taking requests, finish what was taken, flush the store; then `done`.
  */
@@ -86,11 +153,16 @@ void replica_destroy(struct replica *replica);
 /* Status as operators see it (a JSON object; the caller frees the text). NULL: no memory. */
 char *replica_status_json(struct replica *replica);
 
-/* For checkers: called for every message and epoch event when it has been applied. */
+/* For checkers: called for every message and epoch event when it has been applied. Set
+ * before the first view may come: at once after replica_create. */
 struct replica_trace {
     void (*applied)(void *user, uint64_t index, const struct gcs_message *message_or_null,
                     struct hash128 history, struct hash128 digest);
     void (*released)(void *user, uint64_t index);
+    void (*view)(void *user, const struct gcs_view *view, bool self, uint8_t rank);
+    void (*running)(void *user, bool running);
+    void (*opened)(void *user); /* anew, in the same life */
+    void (*out)(void *user, enum gcs_out why, const char *detail);
     void *user;
 };
 void replica_set_trace(struct replica *replica, const struct replica_trace *trace);

@@ -2,7 +2,9 @@
  *
  * Each part is a struct here and a file of its own: server.c (connections), submit.c (writes on
  * their way into the order), apply.c (the order into records), read.c (local reads), journal.c
- * (disk), create.c (birth), admin.c (operators). All on the loop thread. */
+ * (disk), history.c (for joiners), create.c (birth), admin.c (operators), order.c (the group's
+ * callbacks), outside.c (leaving, joining, snapshots), replica_open.c (all of it opened and closed
+ * again). All on the loop thread. */
 #ifndef TUTTI_MDS_REPLICA_INTERNAL_H
 #define TUTTI_MDS_REPLICA_INTERNAL_H
 
@@ -12,22 +14,29 @@
 #include "mds/pending.h"
 #include "mds/record.h"
 #include "mds/replica.h"
+#include "mds/standing.h"
 #include "mds/txn.h"
 #include "base/buffer.h"
+#include "base/prng.h"
 #include "store/cache.h"
 
 #include <sys/queue.h>
 #include <uthash.h>
 
+struct history;
 struct server;
 struct server_conn;
+struct transfer_sender;
+struct transfer_receive;
 struct read;
 struct waiter;
 struct waiting;
 
 enum replica_phase {
-    REPLICA_WAITING, /* empty, for `cluster create` */
-    REPLICA_SERVING,
+    REPLICA_WAITING, /* empty, for `cluster create` or `member add` */
+    REPLICA_SERVING, /* open: in its group, or being fed; `running` says whether requests are taken
+                      */
+    REPLICA_AWAY,    /* closed: between two openings, fetching a snapshot, or removed */
     REPLICA_STOPPING,
     REPLICA_FAILED, /* says and does nothing any more */
 };
@@ -196,6 +205,24 @@ void reads_running(struct replica *replica);
 /* --- replica.c ---------------------------------------------------------------------------------
  */
 
+/* What goes on when this replica is not in its group. outside.c */
+struct outside {
+    struct loop_timer again;   /* close and open anew, or fetch a snapshot, from the loop */
+    enum standing standing;    /* with which it opens next; IN: as the disk says */
+    bool stay_away;            /* removed */
+    struct gcs_member sponsor; /* whom to ask for a snapshot; node 0: anybody */
+    uint32_t contact_next;
+    uint64_t pause_ns;
+    struct prng prng; /* jitter of the pauses */
+    struct store *incoming;
+    struct transfer_receive *receive;
+    bool whole;              /* `incoming` is, and waits for its promotion */
+    struct loop_timer leave; /* asks to leave once nothing is on its way */
+    bool ending;             /* the group has called for the last time */
+    bool leaving, leave_back;
+    uint64_t leave_deadline_ns;
+};
+
 struct replica {
     struct replica_config config;
     char cluster_name[IDENTITY_NAME_BYTES];
@@ -207,15 +234,22 @@ struct replica {
     struct store *store;
     struct cache *cache;
     struct journal *journal;
+    struct history *history;
+    struct transfer_sender *sender;
     struct gcs *gcs;
     struct server *server;
     struct nspace_source source; /* the cache, as the namespace sees it */
     struct apply apply;
     struct submit submit;
     struct reads reads;
+    struct outside outside;
     struct replica_trace trace;
+    struct gcs_view view; /* the newest that it knows of */
+    bool in_view;
     uint8_t rank;
-    bool running;
+    bool is_lowest; /* of the data members: it proposes expiries */
+    bool running, draining;
+    uint64_t unserved_since_ns; /* 0: it takes requests */
     char waiting_for[256];
     uint64_t started_ns;
     uint64_t mark_flushed, mark_durable;
@@ -224,18 +258,45 @@ struct replica {
     bool expire_out; /* a SESSION_EXPIRE of this replica's is on its way */
     struct loop_timer stop_timer;
     struct cache_wait stop_sync;
-    bool stop_syncing;
+    bool stop_syncing, stop_ended;
     uint64_t stop_deadline_ns;
     void (*stop_done)(void *user);
     void *stop_user;
     struct error error;
 };
 
-/* Everything behind the identity: store, log, group; then it serves. Blocks. */
-int replica_open(struct replica *replica, struct error *error) WARN_UNUSED;
+/* --- replica_open.c ------------------------------------------------------------------------------
+ */
 
-/* Serving begins with the loop: connects, delivers. After replica_open. */
+/* Everything behind the identity: store, log, group. Blocks. @standing: IN, or OUT. */
+int replica_open(struct replica *replica, enum standing standing, struct error *error) WARN_UNUSED;
+
+/* The group begins with the loop: connects, delivers. After replica_open. */
 void replica_begin(struct replica *replica);
+
+/* All that replica_open opened, also where it failed midway. Blocks for helpers. */
+void replica_close(struct replica *replica);
+
+/* --- order.c -------------------------------------------------------------------------------------
+ */
+
+/* The group, from the state on disk (or outside). After store, journal and cache. */
+int order_open(struct replica *replica, bool outside, struct error *error) WARN_UNUSED;
+/* An epoch runs, and so many of its members are there that something can happen in it. */
+bool order_goes_on(const struct replica *replica);
+/* Tell the supervisor who is there. */
+void order_report_view(const struct replica *replica);
+
+/* --- outside.c -----------------------------------------------------------------------------------
+ */
+
+int outside_init(struct replica *replica) WARN_UNUSED;
+void outside_finish(struct replica *replica);
+/* What the group says: from its callbacks. */
+void outside_out(struct replica *replica, enum gcs_out why, const char *detail);
+void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor);
+/* The first opening: as the disk says, which may be none at all but a transfer. Blocks. */
+int outside_start(struct replica *replica, struct error *error) WARN_UNUSED;
 
 /* Stop serving for good and say why, once. */
 __attribute__((format(printf, 2, 3))) void replica_fail(struct replica *replica, const char *format,
@@ -243,7 +304,8 @@ __attribute__((format(printf, 2, 3))) void replica_fail(struct replica *replica,
 
 static inline bool replica_is_live(const struct replica *replica)
 {
-    return replica->phase == REPLICA_SERVING || replica->phase == REPLICA_STOPPING;
+    return (replica->phase == REPLICA_SERVING || replica->phase == REPLICA_STOPPING) &&
+           replica->gcs && !replica->outside.ending;
 }
 
 /* Bring the record that a transaction missed into the cache; `wait` as cache_fetch. */

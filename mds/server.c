@@ -8,6 +8,7 @@
  * Invariant: the sum of `counts` is the number of connections in `conns`. A stranger is closed
  * hello_deadline_ns after it came, whatever it sends meanwhile. */
 #include "mds/server_internal.h"
+#include "mds/transfer.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t hello_deadline_ns = 5000000000, sweep_ns = 1000000000;
+static const uint64_t hello_deadline_ns = 5000000000, sweep_ns = 250000000;
 static const uint64_t frame_timeout_ns = 10000000000;
 
 void server_conn_set_role(struct server_conn *c, enum conn_role role)
@@ -112,9 +113,55 @@ static void hello_member(struct server_conn *c, const struct net_hello *hello)
     struct replica *replica = c->server->replica;
     c->proxy = (struct net_conn){.ops = &proxy_ops};
     server_conn_set_role(c, CONN_MEMBER);
-    c->member = gcs_accept(replica->gcs, &c->proxy, hello);
-    if (!c->member)
+    c->member = replica_is_live(replica) ? gcs_accept(replica->gcs, &c->proxy, hello) : NULL;
+    if (!c->member) {
         c->server->refused++;
+        server_conn_close(c);
+    }
+}
+
+/* One that joins fetches the state. */
+static void hello_transfer(struct server_conn *c, const struct net_hello *hello)
+{
+    struct replica *replica = c->server->replica;
+    const struct identity *identity = &replica->identity;
+    if (!replica_is_live(replica) || !replica->running || !replica->sender) {
+        server_conn_refuse(c, "this replica does not run");
+        return;
+    }
+    if (memcmp(hello->cluster, identity->cluster, sizeof hello->cluster) != 0 ||
+        hello->lineage_random != identity->lineage_random ||
+        hello->lineage_generation != identity->lineage_generation) {
+        server_conn_refuse(c, "this is a replica of another cluster or lineage");
+        return;
+    }
+    if (transfer_sender_count(replica->sender) >= TRANSFER_SENDERS_MAX) {
+        server_conn_refuse(c, "this replica gives away as many snapshots at once as it may");
+        return;
+    }
+    c->proxy = (struct net_conn){.ops = &proxy_ops};
+    server_conn_set_role(c, CONN_TRANSFER);
+    server_conn_greet(c);
+    if (!c->closing)
+        c->member = transfer_sender_accept(replica->sender, &c->proxy);
+    if (!c->member)
+        server_conn_close(c);
+}
+
+/* Clients are better off elsewhere: it drains, or has not been able to answer for a while. */
+static bool server_gave_up(const struct server *server)
+{
+    const struct replica *replica = server->replica;
+    return replica->unserved_since_ns &&
+           loop_now_ns(server->loop) - replica->unserved_since_ns >= replica->config.give_up_ns;
+}
+
+/* One that waits for its epoch is given a moment: it may come at once. */
+static bool server_serves(const struct server *server)
+{
+    const struct replica *replica = server->replica;
+    return replica_is_live(replica) && !replica->config.witness && !replica->draining &&
+           !replica->outside.leaving && !server_gave_up(server);
 }
 
 static void hello_client(struct server_conn *c, const struct net_hello *hello)
@@ -126,6 +173,8 @@ static void hello_client(struct server_conn *c, const struct net_hello *hello)
         server_conn_refuse(c, "too many clients (clients_max)");
     else if (server->stopped)
         server_conn_refuse(c, "the replica is stopping");
+    else if (!server_serves(server))
+        server_conn_refuse(c, "the replica does not serve: it is draining, or outside its group");
     else {
         server_conn_set_role(c, CONN_CLIENT);
         server_conn_greet(c);
@@ -150,6 +199,9 @@ static void hello_of_role(struct server_conn *c, const struct net_hello *hello)
         break;
     case NET_ROLE_CLIENT:
         hello_client(c, hello);
+        break;
+    case NET_ROLE_TRANSFER:
+        hello_transfer(c, hello);
         break;
     case NET_ROLE_SUPERVISOR:
         server_death_hello(c, hello);
@@ -210,6 +262,7 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
         on_hello(c, frame);
         break;
     case CONN_MEMBER:
+    case CONN_TRANSFER:
         if (c->member)
             c->member->frame(&c->proxy, frame);
         break;
@@ -232,7 +285,7 @@ static void on_drained(struct net_conn *conn)
     struct server_conn *c = conn->user;
     if (!c->server->replica)
         return;
-    if (c->role == CONN_MEMBER && c->member && c->member->drained)
+    if (c->member && c->member->drained)
         c->member->drained(&c->proxy);
     else if (c->role == CONN_CLIENT)
         loop_defer(c->server->loop, &c->pump);
@@ -289,6 +342,17 @@ static const struct net_handlers *on_accepted(void *user, struct net_conn *conn,
     return &handlers;
 }
 
+/* A member that is cut off from the others still has its epoch, and nothing goes on in it. */
+static void watch_order(struct replica *replica)
+{
+    if (!replica->running)
+        return;
+    if (order_goes_on(replica))
+        replica->unserved_since_ns = 0;
+    else if (!replica->unserved_since_ns)
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
+}
+
 static void on_sweep(struct loop_timer *timer)
 {
     struct server *server = CONTAINER_OF(timer, struct server, sweep);
@@ -299,6 +363,11 @@ static void on_sweep(struct loop_timer *timer)
             server->malformed++;
             server_conn_close(c);
         }
+    watch_order(server->replica);
+    if (server_gave_up(server))
+        server_close_clients(server);
+    else if (server->replica->draining || server->replica->outside.leaving)
+        server_drain(server);
     loop_timer_start(&server->sweep, sweep_ns);
 }
 
@@ -349,6 +418,22 @@ void server_stop(struct server *server)
     server->stopped = true;
     LIST_FOREACH (c, &server->conns, link)
         if (c->role == CONN_STRANGER || (c->role == CONN_CLIENT && c->inflight == 0))
+            server_conn_close(c);
+}
+
+void server_close_clients(struct server *server)
+{
+    struct server_conn *c;
+    LIST_FOREACH (c, &server->conns, link)
+        if (c->role == CONN_CLIENT)
+            server_conn_close(c);
+}
+
+void server_drain(struct server *server)
+{
+    struct server_conn *c;
+    LIST_FOREACH (c, &server->conns, link)
+        if (c->role == CONN_CLIENT && c->inflight == 0)
             server_conn_close(c);
 }
 

@@ -17,6 +17,11 @@ void server_destroy(struct server *server);
 /* Accept nobody any more, and take no further request. */
 void server_stop(struct server *server);
 
+/* Every client goes elsewhere. */
+void server_close_clients(struct server *server);
+/* Those that wait for nothing; the others when the next look finds them so. */
+void server_drain(struct server *server);
+
 /* Requests are taken again after the backlog was full. */
 void server_resume(struct server *server);
 

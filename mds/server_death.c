@@ -65,4 +65,6 @@ void server_death_frame(struct server_conn *c, const struct net_frame *frame)
                 "node %u, start %llu, has ended: its "
                 "supervisor says so",
                 death.node, (unsigned long long)death.incarnation_count);
+    replica_death(c->server->replica, death.node, death.store, death.incarnation_count,
+                  death.incarnation_random);
 }

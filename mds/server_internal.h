@@ -9,7 +9,7 @@
 enum {
     STRANGERS_MAX = 256, /* connections without a hello */
     OPERATORS_MAX = 64,
-    SUPERVISORS_MAX = 16, /* one per node */
+    SUPERVISORS_MAX = 16,            /* one per node */
     HELD_BYTES_MAX = 2 << 20,        /* of one connection */
     CONN_REPLY_BYTES_MAX = 4 << 20,  /* of one connection: queued, or to be expected */
     CONN_QUEUE_BYTES_MAX = 64 << 20, /* the transport's limit: members need more than clients */
@@ -22,6 +22,7 @@ enum conn_role {
     CONN_CLIENT,
     CONN_OPERATOR,
     CONN_SUPERVISOR,
+    CONN_TRANSFER, /* one that joins; handed over as a member's is */
     CONN_ROLE_COUNT
 };
 

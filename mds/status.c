@@ -27,13 +27,29 @@ static void put(json_t *object, const char *key, json_t *value)
         return;
 }
 
+static const char *serving_name(const struct replica *replica)
+{
+    switch (replica_standing(replica)) {
+    case REPLICA_JOINING:
+        return "joining";
+    case REPLICA_TRANSFERRING:
+        return "transferring";
+    case REPLICA_REMOVED:
+        return "removed";
+    case REPLICA_MEMBER:
+        break;
+    }
+    return order_goes_on(replica) ? "running" : "levelling";
+}
+
 static const char *state_name(const struct replica *replica)
 {
     switch (replica->phase) {
     case REPLICA_WAITING:
         return "waiting";
+    case REPLICA_AWAY:
     case REPLICA_SERVING:
-        return replica->running ? "running" : "levelling";
+        return serving_name(replica);
     case REPLICA_STOPPING:
         return "stopping";
     case REPLICA_FAILED:
@@ -42,14 +58,17 @@ static const char *state_name(const struct replica *replica)
     return "failed";
 }
 
-static json_t *members_status(const struct replica *replica, const struct gcs_status *order)
+/* The index in the array is the rank. */
+static json_t *members_status(const struct gcs_status *order)
 {
     json_t *array = json_array();
     for (uint32_t i = 0; i < order->member_count; i++)
         if (json_array_append_new(
-                array, json_pack("{s:i,s:s,s:b,s:I,s:I,s:I}", "node", (int)order->members[i].node,
-                                 "address", replica->config.members[i].address, "connected",
-                                 (int)order->members[i].connected, "received",
+                array, json_pack("{s:i,s:s,s:b,s:i,s:b,s:b,s:I,s:I,s:I}", "node",
+                                 (int)order->members[i].node, "address", order->members[i].address,
+                                 "witness", (int)order->members[i].witness, "rank", (int)i,
+                                 "connected", (int)order->members[i].connected, "suspected",
+                                 (int)order->members[i].suspected, "received",
                                  (json_int_t)order->members[i].received, "stored",
                                  (json_int_t)order->members[i].stored, "applied",
                                  (json_int_t)order->members[i].index_applied)) < 0)
@@ -57,28 +76,79 @@ static json_t *members_status(const struct replica *replica, const struct gcs_st
     return array;
 }
 
+static json_t *absent_status(const struct gcs_status *order)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; i < order->absent_count; i++)
+        if (json_array_append_new(array,
+                                  json_pack("{s:i,s:s,s:b}", "node", (int)order->absent[i].node,
+                                            "address", order->absent[i].address, "witness",
+                                            (int)order->absent[i].witness)) < 0)
+            break;
+    return array;
+}
+
+static int percent_of(uint64_t part, uint64_t whole)
+{
+    return whole == 0 || part >= whole ? 100 : (int)((double)part * 100 / (double)whole);
+}
+
+/* The node that this member feeds, if there is one, and how far it is. */
+static json_t *feeding_status(const struct gcs_status *order)
+{
+    if (order->joining == 0)
+        return json_null();
+    return json_pack("{s:i,s:I,s:i}", "node", (int)order->joining, "index",
+                     (json_int_t)order->joining_index, "percent",
+                     percent_of(order->joining_index, order->index_delivered));
+}
+
+static void put_transfer(json_t *object, const struct replica *replica)
+{
+    struct replica_transfer_status transfer;
+    replica_transfer_status(replica, &transfer);
+    put(object, "transfer",
+        json_pack("{s:i,s:b,s:i,s:i,s:I,s:I}", "sending", (int)transfer.sending, "receiving",
+                  (int)transfer.receiving, "sponsor", (int)transfer.sponsor, "percent",
+                  (int)transfer.percent, "bytes", (json_int_t)transfer.bytes, "chunks",
+                  (json_int_t)transfer.chunks));
+}
+
+static void put_view(json_t *object, const struct gcs_status *order)
+{
+    put(object, "epoch", number(order->epoch));
+    put(object, "rank", number(order->rank));
+    put(object, "lease", json_boolean(order->lease));
+    put(object, "waiting_for", json_string(order->waiting_for));
+    put(object, "members", members_status(order));
+    put(object, "absent", absent_status(order));
+    put(object, "feeding", feeding_status(order));
+    put(object, "views",
+        json_pack("{s:I,s:I,s:I}", "installed", (json_int_t)order->views, "ballots",
+                  (json_int_t)order->ballots, "leases_lost", (json_int_t)order->leases_lost));
+}
+
+/* `time`: of the newest operation, ns since 1970; `epoch_time`: of the first one of its epoch. */
 static void put_order(json_t *object, const struct replica *replica)
 {
     const struct apply *apply = &replica->apply;
     struct gcs_status order;
     gcs_status(replica->gcs, &order);
-    put(object, "epoch", number(order.epoch));
-    put(object, "rank", number(order.rank));
+    put_view(object, &order);
     put(object, "index", number(apply->record.index));
     put(object, "history", hash_text(apply->record.history));
     put(object, "digest", hash_text(apply->record.state.digest));
+    put(object, "time", json_integer(apply->record.state.time_ns));
+    put(object, "epoch_time", json_integer(apply->record.state.epoch_time_ns));
     put(object, "delivered", number(order.index_delivered));
     put(object, "released", number(apply->index_released));
     put(object, "flushed", number(replica->mark_flushed));
     put(object, "durable", number(replica->mark_durable));
-    put(object, "waiting_for", json_string(order.waiting_for));
-    put(object, "members", members_status(replica, &order));
     put(object, "order",
-        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "clock", (json_int_t)order.clock, "frames_sent",
+        json_pack("{s:I,s:I,s:I,s:I,s:I}", "clock", (json_int_t)order.clock, "frames_sent",
                   (json_int_t)order.frames_sent, "acknowledgements_sent",
                   (json_int_t)order.acknowledgements_sent, "messages_sent",
-                  (json_int_t)order.messages_sent, "resent", (json_int_t)order.resent,
-                  "level_rounds", (json_int_t)order.level_rounds));
+                  (json_int_t)order.messages_sent, "resent", (json_int_t)order.resent));
 }
 
 static void put_work(json_t *object, const struct replica *replica)
@@ -142,22 +212,31 @@ static void put_net(json_t *object, const struct replica *replica)
 
 char *replica_status_json(struct replica *replica)
 {
-    char cluster[33] = "";
+    char cluster[33] = "", lineage[17] = "";
     json_t *object = json_object();
-    if (replica->phase != REPLICA_WAITING)
+    if (replica->phase != REPLICA_WAITING) {
         identity_hex(replica->identity.cluster, cluster);
+        snprintf(lineage, sizeof lineage, "%016llx",
+                 (unsigned long long)replica->identity.lineage_random);
+    }
     put(object, "ok", json_true());
     put(object, "node", number(replica->config.node));
     put(object, "name", json_string(replica->identity.name));
     put(object, "cluster", json_string(cluster));
+    put(object, "lineage", json_string(lineage));
+    put(object, "generation", number(replica->identity.lineage_generation));
     put(object, "version", json_string(TUTTI_VERSION));
     put(object, "state", json_string(state_name(replica)));
-    put(object, "running", json_boolean(replica->running));
+    put(object, "witness", json_boolean(replica->config.witness));
+    put(object, "draining", json_boolean(replica_is_draining(replica)));
+    put(object, "running", json_boolean(order_goes_on(replica)));
     put(object, "uptime_s",
         number((loop_now_ns(replica->loop) - replica->started_ns) / 1000000000));
     put_net(object, replica);
-    if (replica->gcs) {
+    put_transfer(object, replica);
+    if (replica->gcs)
         put_order(object, replica);
+    if (replica->gcs && replica->cache) {
         put_work(object, replica);
         put_storage(object, replica);
     }

@@ -68,7 +68,7 @@ static void end(struct supervisor *s, int exit_code)
 /* --- the worker's start
  * --------------------------------------------------------------------------- */
 
-enum { ARGUMENTS_MAX = 10 };
+enum { ARGUMENTS_MAX = 12 };
 
 static void worker_arguments(const struct supervisor *s, char socket[16],
                              const char *argv[ARGUMENTS_MAX])
@@ -87,6 +87,8 @@ static void worker_arguments(const struct supervisor *s, char socket[16],
     }
     if (o->strict)
         argv[count++] = "--strict";
+    if (o->witness)
+        argv[count++] = "--witness";
     if (o->init && !s->formatted)
         argv[count++] = "--init";
     argv[count] = NULL;

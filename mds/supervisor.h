@@ -13,7 +13,7 @@ struct supervisor_options {
     const char *program; /* its argv[0] */
     const char *config_path;
     const char *log_level; /* NULL: the default */
-    bool init, strict;
+    bool init, strict, witness;
 };
 
 /* Serve until the worker has ended for good, or SIGTERM or SIGINT. Returns the exit code: the last

@@ -6,6 +6,7 @@
 #include "mds/worker.h"
 #include "base/log.h"
 #include "mds/worker_report.h"
+#include "mds/store_place.h"
 #include "net/loop_uv.h"
 
 #include <errno.h>
@@ -98,15 +99,28 @@ static int lock_data(struct worker *w, struct error *error)
     return 0;
 }
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+/* --- where the store is --- */
+
+static int store_open(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error)
 {
     struct worker *w = user;
-    char directory[sizeof w->config->data + 8];
     struct store_leveldb_config leveldb = w->config->leveldb;
-    snprintf(directory, sizeof directory, "%s/store", w->config->data);
+    char directory[STORE_PLACE_BYTES];
+    int rc = which == REPLICA_STORE_INCOMING
+                 ? store_place_incoming(w->disk, w->config->data, directory, error)
+                 : store_place_current(w->disk, w->config->data, directory, error);
+    if (rc < 0)
+        return rc;
     leveldb.directory = directory;
-    leveldb.create = create;
+    leveldb.create = which != REPLICA_STORE_CURRENT;
     return store_leveldb_open(&leveldb, ret_store, error);
+}
+
+static int store_promote(void *user, bool keep_old, struct error *error)
+{
+    struct worker *w = user;
+    return store_place_promote(w->disk, w->config->data, keep_old, error);
 }
 
 static int make_base(struct worker *w, struct error *error)
@@ -169,7 +183,8 @@ static int make_replica(struct worker *w, struct error *error)
     config->loop = w->loop;
     config->transport = w->transport;
     config->disk = w->disk;
-    config->store_open = open_store;
+    config->store_open = store_open;
+    config->store_promote = store_promote;
     config->store_user = w;
     config->init = w->options.init;
     config->user = w;

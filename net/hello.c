@@ -4,6 +4,7 @@
 #include "base/cursor.h"
 
 #include <errno.h>
+#include <string.h>
 
 size_t net_hello_encode(const struct net_hello *hello, uint8_t to[NET_HELLO_BYTES_MAX])
 {
@@ -18,8 +19,22 @@ size_t net_hello_encode(const struct net_hello *hello, uint8_t to[NET_HELLO_BYTE
     writer_u64(&w, hello->incarnation_count);
     writer_u64(&w, hello->incarnation_random);
     writer_u64(&w, hello->epoch);
+    writer_u8(&w, hello->witness);
+    writer_u8(&w, (uint8_t)strlen(hello->address));
+    writer_bytes(&w, hello->address, strlen(hello->address));
     MUST(!w.failed);
     return writer_used(&w);
+}
+
+static void address_decode(struct reader *r, char to[static 128])
+{
+    size_t bytes = reader_u8(r);
+    if (bytes >= 128) {
+        r->failed = true;
+        return;
+    }
+    reader_copy(r, to, bytes);
+    r->failed = r->failed || strlen(to) != bytes;
 }
 
 static bool role_valid(const struct net_hello *hello)
@@ -49,6 +64,9 @@ int net_hello_decode(const void *from, size_t bytes, struct net_hello *ret_hello
     hello.incarnation_count = reader_u64(&r);
     hello.incarnation_random = reader_u64(&r);
     hello.epoch = reader_u64(&r);
+    hello.witness = reader_u8(&r);
+    r.failed = r.failed || hello.witness > 1;
+    address_decode(&r, hello.address);
     if (r.failed || bytes > NET_HELLO_BYTES_MAX || !role_valid(&hello))
         return -EPROTO;
     *ret_hello = hello;

@@ -73,16 +73,22 @@ struct uv_loop_s *loop_uv_handle(struct loop *loop)
 
 /* Time */
 
+static uint64_t clock_ns(struct loop *loop)
+{
+    struct loop_uv *l = loop_uv_of(loop);
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    if (now > l->last_ns)
+        l->last_ns = now;
+    return l->last_ns;
+}
+
 static uint64_t now_ns(struct loop *loop)
 {
     struct loop_uv *l = loop_uv_of(loop);
-    if (l->now_ns == 0) {
-        struct timespec t;
-        clock_gettime(CLOCK_BOOTTIME, &t);
-        uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-        l->last_ns = now > l->last_ns ? now : l->last_ns;
-        l->now_ns = l->last_ns;
-    }
+    if (l->now_ns == 0)
+        l->now_ns = clock_ns(loop);
     return l->now_ns;
 }
 
@@ -304,6 +310,7 @@ int loop_uv_on_readable(struct loop *loop, int descriptor, void (*call)(void *us
 
 static const struct loop_ops loop_uv_ops = {
     .now_ns = now_ns,
+    .clock_ns = clock_ns,
     .wall_ns = wall_ns,
     .defer = defer,
     .cancel = cancel,

@@ -68,14 +68,13 @@ static bool key_below(const char *key, size_t key_bytes, const void *to, size_t 
     return order < 0 || (order == 0 && key_bytes < to_bytes);
 }
 
-static int leveldb_scan(struct store *store, const void *from, size_t from_bytes, const void *to,
-                        size_t to_bytes,
-                        bool (*each)(void *user, const void *key, size_t key_bytes,
-                                     const void *value, size_t value_bytes),
-                        void *user, struct error *error)
+static int scan_with(struct store_leveldb *level, const leveldb_readoptions_t *read,
+                     const void *from, size_t from_bytes, const void *to, size_t to_bytes,
+                     bool (*each)(void *user, const void *key, size_t key_bytes, const void *value,
+                                  size_t value_bytes),
+                     void *user, struct error *error)
 {
-    struct store_leveldb *level = leveldb_of(store);
-    leveldb_iterator_t *it = leveldb_create_iterator(level->db, level->read);
+    leveldb_iterator_t *it = leveldb_create_iterator(level->db, read);
     for (leveldb_iter_seek(it, from, from_bytes); leveldb_iter_valid(it); leveldb_iter_next(it)) {
         size_t key_bytes, value_bytes;
         const char *key = leveldb_iter_key(it, &key_bytes);
@@ -89,6 +88,56 @@ static int leveldb_scan(struct store *store, const void *from, size_t from_bytes
     leveldb_iter_get_error(it, &text);
     leveldb_iter_destroy(it);
     return text ? leveldb_error(error, text, "scan") : 0;
+}
+
+static int leveldb_scan(struct store *store, const void *from, size_t from_bytes, const void *to,
+                        size_t to_bytes,
+                        bool (*each)(void *user, const void *key, size_t key_bytes,
+                                     const void *value, size_t value_bytes),
+                        void *user, struct error *error)
+{
+    struct store_leveldb *level = leveldb_of(store);
+    return scan_with(level, level->read, from, from_bytes, to, to_bytes, each, user, error);
+}
+
+/* --- snapshots --- */
+
+struct store_snapshot {
+    const leveldb_snapshot_t *snapshot;
+    leveldb_readoptions_t *read;
+};
+
+static int leveldb_snapshot_begin(struct store *store, struct store_snapshot **ret_snapshot,
+                                  struct error *error)
+{
+    struct store_leveldb *level = leveldb_of(store);
+    struct store_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot)
+        return error_set(error, -ENOMEM, "LevelDB: no memory");
+    snapshot->snapshot = leveldb_create_snapshot(level->db);
+    snapshot->read = leveldb_readoptions_create();
+    leveldb_readoptions_set_snapshot(snapshot->read, snapshot->snapshot);
+    leveldb_readoptions_set_verify_checksums(snapshot->read, 1);
+    leveldb_readoptions_set_fill_cache(snapshot->read, 0);
+    *ret_snapshot = snapshot;
+    return 0;
+}
+
+static int leveldb_snapshot_read(struct store *store, struct store_snapshot *snapshot,
+                                 const void *from, size_t from_bytes,
+                                 bool (*each)(void *user, const void *key, size_t key_bytes,
+                                              const void *value, size_t value_bytes),
+                                 void *user, struct error *error)
+{
+    return scan_with(leveldb_of(store), snapshot->read, from, from_bytes, NULL, 0, each, user,
+                     error);
+}
+
+static void leveldb_snapshot_end(struct store *store, struct store_snapshot *snapshot)
+{
+    leveldb_readoptions_destroy(snapshot->read);
+    leveldb_release_snapshot(leveldb_of(store)->db, snapshot->snapshot);
+    free(snapshot);
 }
 
 static int batch_convert(void *user, const void *key, size_t key_bytes, const void *value,
@@ -137,6 +186,9 @@ static const struct store_ops leveldb_ops = {
     .get = leveldb_get_value,
     .scan = leveldb_scan,
     .write = leveldb_write_batch,
+    .snapshot_open = leveldb_snapshot_begin,
+    .snapshot_scan = leveldb_snapshot_read,
+    .snapshot_close = leveldb_snapshot_end,
     .close = leveldb_close_store,
 };
 

@@ -148,6 +148,55 @@ static int memory_write(struct store *store, const struct store_batch *batch, bo
     return code ? error_set(error, code, "memory store: no memory for a batch") : 0;
 }
 
+/* --- snapshots: a store of their own, with a copy --- */
+
+struct copying {
+    struct store *to;
+    bool failed;
+};
+
+static bool copy_one(void *user, const void *key, size_t key_bytes, const void *value,
+                     size_t value_bytes)
+{
+    struct copying *copying = user;
+    struct record *copy = record_create(key, key_bytes, value, value_bytes);
+    if (copy)
+        RB_INSERT(record_tree, &memory_of(copying->to)->records, copy);
+    copying->failed = !copy;
+    return copy != NULL;
+}
+
+static int memory_snapshot_open(struct store *store, struct store_snapshot **ret_snapshot,
+                                struct error *error)
+{
+    struct copying copying = {.failed = false};
+    int code = store_memory_create(&copying.to, error);
+    if (code)
+        return code;
+    code = memory_scan(store, "", 0, NULL, 0, copy_one, &copying, error);
+    if (code == 0 && copying.failed)
+        code = error_set(error, -ENOMEM, "memory store: no memory for a snapshot");
+    if (code)
+        store_close(copying.to);
+    else
+        *ret_snapshot = (struct store_snapshot *)copying.to;
+    return code;
+}
+
+static int memory_snapshot_scan(struct store *store, struct store_snapshot *snapshot,
+                                const void *from, size_t from_bytes,
+                                bool (*each)(void *user, const void *key, size_t key_bytes,
+                                             const void *value, size_t value_bytes),
+                                void *user, struct error *error)
+{
+    return memory_scan((struct store *)snapshot, from, from_bytes, NULL, 0, each, user, error);
+}
+
+static void memory_snapshot_close(struct store *store, struct store_snapshot *snapshot)
+{
+    store_close((struct store *)snapshot);
+}
+
 static void memory_close(struct store *store)
 {
     struct store_memory *memory = memory_of(store);
@@ -165,6 +214,9 @@ static const struct store_ops memory_ops = {
     .get = memory_get,
     .scan = memory_scan,
     .write = memory_write,
+    .snapshot_open = memory_snapshot_open,
+    .snapshot_scan = memory_snapshot_scan,
+    .snapshot_close = memory_snapshot_close,
     .close = memory_close,
 };
 

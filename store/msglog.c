@@ -44,11 +44,14 @@ static void log_failing(struct loop_task *task)
     log->config.failed(log->config.user, log->code, log->error.text);
 }
 
+enum { LAZY_MAX = 1024 };
+
 static void group_release(struct msglog_group *group)
 {
     for (uint32_t i = 0; i < group->count; i++)
         blob_unref(group->entries[i].record.payload);
     group->count = 0;
+    group->urgent = false;
     group->bytes = 0;
 }
 
@@ -67,7 +70,7 @@ static void group_done(struct work *work)
     if (log->failed || log->closing)
         return;
     log->lsn_stored = group->lsn_last;
-    if (log->groups[log->collecting].count)
+    if (log->groups[log->collecting].urgent)
         loop_defer(log->config.loop, &log->task);
     log->config.synced(log->config.user, log->lsn_stored);
 }
@@ -76,7 +79,7 @@ static void group_begin(struct loop_task *task)
 {
     struct msglog *log = CONTAINER_OF(task, struct msglog, task);
     struct msglog_group *group = &log->groups[log->collecting];
-    if (log->writing || log->failed || group->count == 0)
+    if (log->writing || log->failed || !group->urgent)
         return;
     log->writing = true;
     log->collecting ^= 1;
@@ -104,6 +107,7 @@ static int group_add(struct msglog *log, const struct msglog_record *record)
     blob_ref(record->payload);
     group->bytes += record->payload->bytes;
     group->lsn_last = log->lsn_last;
+    group->urgent = group->urgent || !record->lazy || group->count >= LAZY_MAX;
     log->backlog_bytes += record->payload->bytes;
     return 0;
 }
@@ -117,7 +121,7 @@ uint64_t msglog_append(struct msglog *log, const struct msglog_record *record)
         log_fail(log, -EMSGSIZE, "message log: record too long");
     else if (group_add(log, record) < 0)
         log_fail(log, -ENOMEM, "message log: no memory");
-    else
+    else if (log->groups[log->collecting].urgent)
         loop_defer(log->config.loop, &log->task);
     return lsn;
 }

@@ -18,6 +18,7 @@ struct msglog;
 
 /* What one record says; opaque to the log but for its size. */
 struct msglog_record {
+    bool lazy; /* append: written with the next one that is not, nobody waits for it */
     uint8_t kind;
     uint8_t origin;
     uint64_t epoch, seq, ts;
@@ -26,14 +27,14 @@ struct msglog_record {
 
 struct msglog_config {
     struct loop *loop;
-    struct disk *disk;            /* borrowed, outlives the log */
-    uint64_t segment_bytes;       /* a new segment beyond this; default 16 MiB */
-    uint32_t record_bytes_max;    /* of a payload; larger ones end the log (-EMSGSIZE) and are damage
-                                     where a disk holds one; default 2 MiB */
-    bool sync;                    /* false: written, never waited for (durability = memory) */
+    struct disk *disk;         /* borrowed, outlives the log */
+    uint64_t segment_bytes;    /* a new segment beyond this; default 16 MiB */
+    uint32_t record_bytes_max; /* of a payload; larger ones end the log (-EMSGSIZE) and are damage
+                                  where a disk holds one; default 2 MiB */
+    bool sync;                 /* false: written, never waited for (durability = memory) */
     void *user;
-    void (*synced)(void *user, uint64_t lsn);                  /* all up to lsn are stored */
-    void (*failed)(void *user, int code, const char *detail);  /* stop serving */
+    void (*synced)(void *user, uint64_t lsn);                 /* all up to lsn are stored */
+    void (*failed)(void *user, int code, const char *detail); /* stop serving */
 };
 
 /* Open or create. Calls `recover` for every record in order, on the caller's thread (blocks: before
@@ -51,8 +52,9 @@ uint64_t msglog_append(struct msglog *log, const struct msglog_record *record);
 uint64_t msglog_backlog_bytes(const struct msglog *log);
 
 /* Read records back, from `lsn_from` on, at most `count`; `each` on the loop thread, then `done`
- * with 0 or a negative errno (-ENOENT: trimmed; -EBADMSG: damaged). Only what is stored can be read.
- * After MSGLOG_READ_BYTES_MAX one reading ends early: go on with another one behind the last lsn. */
+ * with 0 or a negative errno (-ENOENT: trimmed; -EBADMSG: damaged). Only what is stored can be
+ * read. After MSGLOG_READ_BYTES_MAX one reading ends early: go on with another one behind the last
+ * lsn. */
 enum { MSGLOG_READ_BYTES_MAX = 8 << 20 };
 struct msglog_read {
     uint64_t lsn_from;

@@ -28,6 +28,7 @@ struct msglog_group {
     struct msglog *log;
     struct msglog_entry *entries;
     uint32_t count, capacity;
+    bool urgent; /* holds a record that is not lazy */
     uint64_t bytes;
     uint64_t lsn_last;
     int code; /* of the helper */

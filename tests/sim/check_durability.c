@@ -10,6 +10,8 @@ void checks_released(struct checks *checks, uint32_t member, uint64_t index)
         world_violation(checks->world, "durability: member %u releases %llu after %llu", member,
                         (unsigned long long)index, (unsigned long long)m->released);
     m->released = index;
+    if (m->running && index > checks->released_max)
+        checks->released_max = index;
 }
 
 void check_durability(struct checks *checks, uint32_t member)

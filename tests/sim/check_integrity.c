@@ -15,8 +15,11 @@ static void begin_epoch(struct checks *checks)
 
 static const char *what_is_wrong(const struct checks *checks, const struct order_entry *entry)
 {
-    if (entry->origin >= checks->member_count)
+    uint32_t member = checks_member_of(checks, entry->epoch, entry->origin);
+    if (member == checks->member_count)
         return "comes from nobody";
+    if (checks_view_of(checks, entry->epoch)->witnesses >> entry->origin & 1)
+        return "comes from a witness";
     if (entry->epoch != checks->epoch)
         return "belongs to another epoch";
     if (entry->seq != checks->seq_last[entry->origin] + 1)
@@ -24,7 +27,7 @@ static const char *what_is_wrong(const struct checks *checks, const struct order
     if (entry->ts < checks->ts_last ||
         (entry->ts == checks->ts_last && entry->origin <= checks->rank_last && checks->ts_last))
         return "is not after the one before it";
-    if (!checks->was_sent(checks->user, entry->origin, entry->payload, entry->bytes))
+    if (!checks->was_sent(checks->user, member, entry->payload, entry->bytes))
         return "was never sent";
     return NULL;
 }

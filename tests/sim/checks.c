@@ -12,6 +12,8 @@ void checks_init(struct checks *checks, struct world *world, uint32_t member_cou
     checks->member_count = member_count;
     checks->order_capacity = 256;
     checks->order = sim_alloc(checks->order_capacity * sizeof *checks->order);
+    checks->view_capacity = 16;
+    checks->views = sim_alloc(checks->view_capacity * sizeof *checks->views);
 }
 
 void checks_finish(struct checks *checks)
@@ -19,13 +21,16 @@ void checks_finish(struct checks *checks)
     for (uint64_t i = 0; i < checks->order_count; i++)
         free(checks->order[i].payload);
     free(checks->order);
+    free(checks->views);
 }
 
 void checks_started(struct checks *checks, uint32_t member)
 {
     struct check_member *m = &checks->members[member];
     m->fresh = true;
+    m->inside = m->running = false;
     m->released = 0;
+    m->epoch = 0;
 }
 
 static void order_append(struct checks *checks, struct order_entry entry)
@@ -68,18 +73,20 @@ void checks_applied(struct checks *checks, uint32_t member, uint64_t index,
         return;
     if (index == checks->order_count + 1) {
         order_append(checks, seen);
-        const struct order_entry *entry = &checks->order[index - 1];
+        struct order_entry *entry = &checks->order[index - 1];
         check_integrity(checks, index, entry);
+        if (entry->event)
+            entry->epoch = checks->epoch;
         if (checks->ordered && !checks->world->stopped)
             checks->ordered(checks->user, index, entry);
     } else {
         check_convergence(checks, member, index, &seen);
     }
+    if (!message && !checks->world->stopped)
+        check_synchrony(checks, member, index, &checks->order[index - 1]);
     struct check_member *m = &checks->members[member];
     m->fresh = false;
     m->applied = index;
-    if (index > m->applied_max)
-        m->applied_max = index;
     world_mix(checks->world, history.low);
 }
 
@@ -89,11 +96,16 @@ void checks_answered(struct checks *checks, uint64_t index)
         checks->answered_max = index;
 }
 
-bool checks_level(const struct checks *checks)
+void checks_running(struct checks *checks, uint32_t member, bool running)
 {
-    for (uint32_t i = 0; i < checks->member_count; i++)
-        if (checks->members[i].applied != checks->order_count || checks->members[i].fresh ||
-            checks->members[i].released != checks->order_count)
-            return false;
-    return true;
+    checks->members[member].running = running;
+}
+
+bool checks_level(const struct checks *checks, uint32_t member, bool witness)
+{
+    const struct check_member *m = &checks->members[member];
+    if (!m->inside || !m->running || m->epoch != checks->view_newest)
+        return false;
+    return witness ||
+           (!m->fresh && m->applied == checks->order_count && m->released == checks->order_count);
 }

@@ -1,7 +1,8 @@
 /* A cluster in one world: members, clients, faults, checks; one seed of the simulator.
  *
- * The course of a seed: start; load and faults until it has its size; heal; drain (everything is
- * answered within a bounded number of steps); level (all members equal); last checks. */
+ * The course of a seed: start; load and faults until it has its size; heal (all machines back, no
+ * fault any more); drain (everything is answered, all that belong to the group are in its view and
+ * level, within a bounded number of steps); last checks. */
 #ifndef TUTTI_SIM_CLUSTER_H
 #define TUTTI_SIM_CLUSTER_H
 
@@ -15,8 +16,8 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps;      /* at least; default 20,000 */
     uint64_t operations; /* at least; default 300 */
-    uint32_t replicas;   /* 0: by the seed */
-    uint32_t faults;     /* set of 1 << enum fault_kind; those that the seed may use */
+    uint32_t replicas;   /* that found it; 0: by the seed */
+    uint64_t faults;     /* set of 1 << enum fault_kind; those that the seed may use */
     bool faults_given;
     int durability;  /* enum gcs_durability; -1: by the seed */
     bool only_order; /* the group alone, without namespace and clients */
@@ -26,7 +27,7 @@ struct sim_options {
 /* What a seed was made of. */
 struct sim_result {
     uint64_t steps, operations, simulated_ns, trace_hash;
-    uint64_t order, epochs, messages, resent, reads_waited, duplicates;
+    uint64_t order, epochs, messages, resent, reads_waited, duplicates, snapshots, joins, outs;
     uint64_t faults[FAULT_COUNT];
     char violation[1024];
 };
@@ -42,10 +43,13 @@ struct cluster {
     struct gcs_measures measures;
     enum gcs_durability durability;
     uint32_t window_messages;
-    uint64_t heartbeat_ns;
+    uint64_t heartbeat_ns, suspect_after_ns, lease_ns, start_wait_ns, lag_after_ns;
+    uint64_t history_max; /* places of the order that a member keeps for joiners */
     struct gcs_member addresses[GCS_MEMBER_MAX];
     struct host members[GCS_MEMBER_MAX];
-    uint32_t member_count;
+    struct seat seats[GCS_MEMBER_MAX];
+    uint32_t member_count, founder_count; /* machines: the founders, then the spare ones */
+    uint64_t snapshots, joins, outs;
     const struct load_ops *load_ops;
     void *load; /* of load_ops */
 };
@@ -60,8 +64,17 @@ struct load_ops {
     void (*final)(struct cluster *cluster);                     /* last checks, all members level */
     void (*count)(struct cluster *cluster, struct sim_result *result);
     void (*finish)(struct cluster *cluster);
+    /* What a machine that is up does or waits for, for the trace. */
+    void (*describe)(struct cluster *cluster, uint32_t member, char text[256]);
     /* Faults of clients: true if it fired. */
     bool (*client_fault)(struct cluster *cluster, enum fault_kind kind);
+    /* Prepare the empty disk of a machine that an operator adds. */
+    void (*format)(struct cluster *cluster, uint32_t member);
+    /* Operators' requests to a machine that is up; true where it took it. */
+    bool (*leave)(struct cluster *cluster, uint32_t member, bool back);
+    bool (*remove)(struct cluster *cluster, uint32_t by, uint8_t node);
+    /* The supervisor on machine `from` says to `to` that this incarnation has ended. */
+    void (*death)(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead);
 };
 
 /* Run one seed. */
@@ -82,6 +95,10 @@ static inline struct cluster *cluster_of_host(struct host *host)
 static inline uint32_t member_of_host(struct host *host)
 {
     return (uint32_t)(host - cluster_of_host(host)->members);
+}
+static inline bool is_witness(const struct cluster *cluster, uint32_t member)
+{
+    return cluster->addresses[member].witness;
 }
 
 #endif

@@ -65,6 +65,7 @@ void host_crash(struct host *host, enum sim_death death)
     world_note(host->world, "%s %s", host->name,
                death == SIM_DEATH_POWER ? "loses power" : "is killed");
     event_stop(host->world, &host->fail);
+    event_stop(host->world, &host->off);
     process_kill(host->process, cut_midway, host);
     sim_disk_cut(host->disk, 0);
     vault_cut_process(host->vault);
@@ -116,6 +117,26 @@ void host_program_failed(struct host *host, const char *detail)
     event_start(host->world, &host->fail, 0);
 }
 
+static void off_now(struct event *event)
+{
+    host_crash(CONTAINER_OF(event, struct host, off), SIM_DEATH_KILLED);
+}
+
+void host_off(struct host *host)
+{
+    event_start(host->world, &host->off, 0);
+}
+
+void host_wipe(struct host *host)
+{
+    MUST(!host->up);
+    platter_destroy(host->platter);
+    vault_destroy(host->vault);
+    host->platter = platter_create(host->world);
+    host->vault = vault_create(host->world);
+    host->excused = false;
+}
+
 void host_init(struct host *host, struct world *world, struct sim_net *net, uint32_t id,
                const char *name, const struct host_ops *ops, void *user)
 {
@@ -131,6 +152,7 @@ void host_init(struct host *host, struct world *world, struct sim_net *net, uint
     host->vault = vault_create(world);
     host->fail = (struct event){.fire = fail_now, .label = "fail"};
     host->restart = (struct event){.fire = restart_now, .label = "restart"};
+    host->off = (struct event){.fire = off_now, .label = "off"};
 }
 
 void host_finish(struct host *host)

@@ -37,7 +37,7 @@ struct host {
     struct net_transport *transport;
     struct disk *disk;
     uint64_t slow_factor; /* of its work queues; 1: normal */
-    struct event fail, restart;
+    struct event fail, restart, off;
 };
 
 void host_init(struct host *host, struct world *world, struct sim_net *net, uint32_t id,
@@ -53,6 +53,12 @@ void host_program_failed(struct host *host, const char *detail);
 
 /* The process dies between two events (never from inside one of its own). */
 void host_crash(struct host *host, enum sim_death death);
+
+/* From inside the program: it has ended, and nobody starts it again. */
+void host_off(struct host *host);
+
+/* An empty disk and an empty store in the place of the old ones. The machine is off. */
+void host_wipe(struct host *host);
 
 /* host_start after a while; nothing where it is up. */
 void host_restart_later(struct host *host, uint64_t delay_ns);

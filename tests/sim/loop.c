@@ -31,11 +31,25 @@ static struct process *process_of(struct loop *loop)
     return CONTAINER_OF(loop, struct process, loop);
 }
 
+/* How far its own clocks have got while true time went on to `now_ns`. */
+static uint64_t own_time(const struct process *process, uint64_t now_ns)
+{
+    return now_ns + (uint64_t)((int64_t)now_ns * process->drift_ppm / 1000000) +
+           process->boot_offset_ns;
+}
+
+/* Time stands still in a turn; what takes long is several turns. */
+static uint64_t loop_clock(struct loop *loop)
+{
+    struct process *process = process_of(loop);
+    return own_time(process, process->world->now_ns);
+}
+
 static uint64_t loop_now(struct loop *loop)
 {
     struct process *process = process_of(loop);
     uint64_t now = process->in_turn ? process->turn_ns : process->world->now_ns;
-    return now + process->boot_offset_ns;
+    return own_time(process, now);
 }
 
 static int64_t loop_wall(struct loop *loop)
@@ -126,6 +140,7 @@ static void loop_timer_begin(struct loop_timer *timer, uint64_t delay_ns)
     struct process *process = process_of(timer->loop);
     struct sim_timer *own = timer->implementation;
     uint64_t late_ns = world_skewed(process->world, 1000, SIM_MS(2));
+    delay_ns -= (uint64_t)((int64_t)delay_ns / 1000000 * process->drift_ppm);
     event_start(process->world, &own->event, delay_ns + late_ns);
 }
 
@@ -219,6 +234,7 @@ static void loop_queue_destroy(struct work_queue *base)
 
 static const struct loop_ops sim_loop_ops = {
     .now_ns = loop_now,
+    .clock_ns = loop_clock,
     .wall_ns = loop_wall,
     .defer = loop_defer_task,
     .cancel = loop_cancel_task,
@@ -238,6 +254,8 @@ void process_init(struct process *process, struct world *world, const char *name
     process->world = world;
     process->name = name;
     process->boot_offset_ns = world_between(world, 0, SIM_S(1000000));
+    process->drift_ppm =
+        (int64_t)world_between(world, 0, 2 * world->drift_ppm_max) - (int64_t)world->drift_ppm_max;
     process->wall_offset_ns =
         (int64_t)SIM_S(1700000000) + (int64_t)world_between(world, 0, SIM_S(4)) - (int64_t)SIM_S(2);
     process->work_low_ns = SIM_US(20);
@@ -251,7 +269,22 @@ void process_init(struct process *process, struct world *world, const char *name
 
 void process_pause(struct process *process, uint64_t duration_ns)
 {
-    process->paused_until_ns = process->world->now_ns + duration_ns;
+    uint64_t until_ns = process->world->now_ns + duration_ns;
+    if (until_ns > process->paused_until_ns)
+        process->paused_until_ns = until_ns;
+}
+
+void process_resume(struct process *process)
+{
+    struct event *event, *next;
+    if (process->paused_until_ns <= process->world->now_ns)
+        return;
+    for (event = LIST_FIRST(&process->events); event; event = next) {
+        next = LIST_NEXT(event, of_process);
+        if (!event->helper && event->time_ns == process->paused_until_ns)
+            event_start(process->world, event, 0);
+    }
+    process->paused_until_ns = process->world->now_ns;
 }
 
 /* The head's `run` begins, and the crash falls into it. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char repeat_line[640]; /* printed when the seed ends in a signal */
@@ -37,6 +38,17 @@ static const struct load_ops *load_of_options(const struct sim_options *options)
     return options->only_order ? &order_load : &replica_load;
 }
 
+/* One line of a file that --file reads. */
+static void keep_seed(const struct campaign_options *options, const char *arguments,
+                      const struct sim_result *result)
+{
+    FILE *file = options->keep ? fopen(options->keep, "a") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%s # %s\n", arguments, result->violation);
+    fclose(file);
+}
+
 /* Run one seed; false: an invariant broke. */
 static bool run_seed(const struct campaign_options *options, const struct sim_options *sim,
                      struct sim_result *result)
@@ -59,22 +71,35 @@ static bool run_seed(const struct campaign_options *options, const struct sim_op
     printf("seed %llu: %s (repeat: tutti-sim %s)\n", (unsigned long long)sim->seed,
            result->violation, arguments);
     fflush(stdout);
+    keep_seed(options, arguments, result);
     return false;
+}
+
+enum { VIOLATIONS_MAX = 20 }; /* of one job; then it ends */
+
+static bool goes_on(const struct campaign_options *options, time_t end)
+{
+    return options->seconds == 0 || time(NULL) < end;
 }
 
 /* Every jobs-th seed, from `job` on. */
 static bool run_share(const struct campaign_options *options, uint32_t job, struct report *report)
 {
-    for (uint64_t seed = options->seed_from + job; seed <= options->seed_to;
+    time_t end = time(NULL) + (time_t)options->seconds;
+    uint32_t violations = 0;
+    for (uint64_t seed = options->seed_from + job;
+         seed <= options->seed_to && violations < VIOLATIONS_MAX && goes_on(options, end);
          seed += options->jobs) {
         struct sim_options sim = options->sim;
         struct sim_result result;
         sim.seed = seed;
-        if (!run_seed(options, &sim, &result))
+        if (run_seed(options, &sim, &result))
+            report_add(report, &result);
+        else if (++violations && options->expect)
             return false;
-        report_add(report, &result);
     }
-    return true;
+    report->violations += violations;
+    return violations == 0;
 }
 
 static pid_t start_job(const struct campaign_options *options, uint32_t job, int *ret_from)

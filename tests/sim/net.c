@@ -182,6 +182,8 @@ static int sim_send(struct net_conn *conn, uint16_t type, const void *head, uint
     if (link->net->tap && !end->transport->dead)
         link->net->tap(link->net->tap_user, link->hosts[end_side(end)], link->hosts[!end_side(end)],
                        type, item->payload, item->bytes);
+    if (link->net->moved && !end->transport->dead)
+        link->net->moved(link->net->moved_user, link->hosts[end_side(end)], true, type);
     loop_defer(&end->transport->process->loop, &end->flush);
     return 0;
 }

@@ -33,6 +33,9 @@ struct sim_net {
     void (*tap)(void *user, uint32_t from, uint32_t to, uint16_t type, const uint8_t *payload,
                 uint32_t bytes);
     void *tap_user;
+    /* A frame was sent, or taken, at a host; may be NULL. */
+    void (*moved)(void *user, uint32_t host, bool sent, uint16_t type);
+    void *moved_user;
 };
 
 void sim_net_init(struct sim_net *net, struct world *world);

@@ -165,6 +165,9 @@ static void end_take_frame(struct end *end, const struct item *item)
     counters->bytes_received += item->bytes + FRAME_HEADER_BYTES;
     world_mix(world_of(end), hash64(item->payload, item->bytes));
     struct net_frame frame = {item->type, item->bytes, item->payload};
+    struct sim_net *net = end->link->net;
+    if (net->moved)
+        net->moved(net->moved_user, end->link->hosts[end_side(end)], false, item->type);
     end->handlers->frame(&end->conn, &frame);
 }
 

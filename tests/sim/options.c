@@ -16,14 +16,17 @@ static const char help[] =
     "  --seeds A..B       run a campaign and print its distribution\n"
     "  --file FILE        run the seeds of a file: one line of options each, # for comments\n"
     "  --jobs N           processes of a campaign (1)\n"
+    "  --seconds N        begin no seed after so long\n"
+    "  --keep FILE        add the arguments of seeds that break an invariant to a file\n"
     "  --steps N          least number of steps of a seed (20000)\n"
     "  --operations N     least number of operations of a seed (300)\n"
-    "  --replicas N       1 to 7 (drawn from the seed)\n"
+    "  --replicas N       that found the cluster, 1 to 7 (drawn from the seed)\n"
     "  --durability D     disk or memory (drawn from the seed)\n"
     "  --faults LIST      names separated by commas, all, none (drawn from the seed):\n"
-    "                     reset stall partition one-way crash power crash-all power-all pause\n"
-    "                     slow-disk torn disk-error client-reset client-move client-crash "
-    "duplicate\n"
+    "                     reset stall partition one-way flap clog isolate split; crash power\n"
+    "                     crash-all power-all outage crash-at crash-again death pause long-pause\n"
+    "                     pause-all drift clock; slow-disk torn disk-error wipe; add join-crash\n"
+    "                     leave drain remove; client-reset client-move client-crash duplicate\n"
     "  --only-order       the group alone, without namespace and clients\n"
     "  --trace            print what happens\n"
     "  --twice            run every seed twice: the traces have to be the same\n"
@@ -39,6 +42,8 @@ enum {
     OPT_SEEDS,
     OPT_FILE,
     OPT_JOBS,
+    OPT_SECONDS,
+    OPT_KEEP,
     OPT_STEPS,
     OPT_OPERATIONS,
     OPT_REPLICAS,
@@ -57,6 +62,8 @@ static const struct option longs[] = {
     {"seeds", required_argument, NULL, OPT_SEEDS},
     {"file", required_argument, NULL, OPT_FILE},
     {"jobs", required_argument, NULL, OPT_JOBS},
+    {"seconds", required_argument, NULL, OPT_SECONDS},
+    {"keep", required_argument, NULL, OPT_KEEP},
     {"steps", required_argument, NULL, OPT_STEPS},
     {"operations", required_argument, NULL, OPT_OPERATIONS},
     {"replicas", required_argument, NULL, OPT_REPLICAS},
@@ -130,6 +137,11 @@ static bool parse_one(int code, const char *value, struct campaign_options *opti
         return true;
     case OPT_JOBS:
         return parse_u32(value, 1, 64, &options->jobs);
+    case OPT_SECONDS:
+        return parse_u64(value, 1, UINT32_MAX, &options->seconds);
+    case OPT_KEEP:
+        options->keep = value;
+        return true;
     case OPT_STEPS:
         return parse_u64(value, 1, UINT32_MAX, &sim->steps);
     case OPT_OPERATIONS:
@@ -214,7 +226,7 @@ void options_format(const struct sim_options *options, char text[512])
     add(text, " --faults %s", options->faults ? "" : "none");
     const char *comma = "";
     for (int kind = 0; kind < FAULT_COUNT; kind++)
-        if (options->faults & (1u << kind)) {
+        if (options->faults & FAULT_BIT(kind)) {
             add(text, "%s%s", comma, fault_name((enum fault_kind)kind));
             comma = ",";
         }

@@ -11,6 +11,8 @@ struct campaign_options {
     bool twice;  /* run each seed twice and compare */
     bool expect; /* a violation has to be found: exit 0 where one is, 1 where none is */
     bool quiet;
+    uint64_t seconds; /* after so long no further seed begins; 0: no such limit */
+    const char *keep; /* file to which the arguments of seeds that break something are added */
     const char *file; /* seeds with their options, one run a line */
 };
 

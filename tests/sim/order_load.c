@@ -1,7 +1,9 @@
 /* The load of the bare group: every member multicasts payloads of random sizes, each known by a
- * number. Besides the invariants of check.h it counts what 3.2 of docs/protocol.md counts: who has
- * received and who has stored each message when it is delivered and when it is released. */
+ * number, and asks now and then whether it might answer a read. Besides the invariants of check.h
+ * it counts what docs/protocol.md counts (order_reach.c): who has received and who has stored each
+ * message when it is delivered, released, and read. */
 #include "tests/sim/order_node.h"
+#include "tests/sim/order_reach.h"
 
 #include "base/cursor.h"
 #include "base/hash.h"
@@ -9,41 +11,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { PAYLOAD_HEAD_BYTES = 8 };
 
 /* One payload that was handed to a member. */
 struct sent {
-    uint64_t hash, life;
+    uint64_t hash;
+    uint64_t opened; /* the incarnation of the member that sent it, by its random part */
     uint8_t member;
     bool ordered;
-};
-
-/* How far a member's receiving and storing of one origin's messages of one epoch ever got. */
-struct reach_key {
-    uint64_t epoch;
-    uint32_t member, origin;
-};
-struct reach {
-    struct reach_key key;
-    uint64_t received, stored;
-    UT_hash_handle hh;
 };
 
 struct order_load;
 struct sender {
     struct order_load *load;
     uint32_t member;
-    struct event next; /* of the member's process */
+    struct event next, read; /* of the member's process */
 };
 
 struct order_load {
     struct cluster *cluster;
     struct sent *sent;
     uint64_t sent_count, sent_capacity, ordered_count;
-    struct reach *reaches;
-    uint64_t released_checked, settled;
+    struct order_reach *reach;
+    uint64_t settled, reads, reads_refused;
     bool paused;
     struct sender senders[GCS_MEMBER_MAX];
 };
@@ -51,6 +42,32 @@ struct order_load {
 static struct order_load *load_of(struct cluster *cluster)
 {
     return cluster->load;
+}
+
+/* ---- reading ---- */
+
+static void read_later(struct sender *sender)
+{
+    struct cluster *cluster = sender->load->cluster;
+    sender->read.process = cluster->members[sender->member].process;
+    if (!sender->load->paused && !sender->read.place)
+        event_start(&cluster->world, &sender->read,
+                    world_skewed(&cluster->world, SIM_US(50), SIM_MS(100)));
+}
+
+/* A read of everything, answered at once where that is allowed. */
+static void read_now(struct event *event)
+{
+    struct sender *sender = CONTAINER_OF(event, struct sender, read);
+    struct order_load *load = sender->load;
+    struct order_node *node = load->cluster->members[sender->member].program;
+    if (order_node_may_read(node)) {
+        load->reads++;
+        order_reach_read(load->reach, sender->member, order_node_delivered(node));
+    } else {
+        load->reads_refused++;
+    }
+    read_later(sender);
 }
 
 /* ---- sending ---- */
@@ -79,7 +96,7 @@ static void sent_add(struct order_load *load, uint32_t member, const struct blob
     load->sent[load->sent_count++] = (struct sent){
         .hash = hash64(payload->data, payload->bytes),
         .member = (uint8_t)member,
-        .life = load->cluster->members[member].lives,
+        .opened = load->cluster->seats[member].incarnation_random,
     };
 }
 
@@ -88,7 +105,7 @@ static void send_later(struct sender *sender)
     struct cluster *cluster = sender->load->cluster;
     if (sender->load->paused || sender->next.place)
         return;
-    sender->next.process = cluster->members[sender->member].process;
+    sender->next.process = sender->read.process = cluster->members[sender->member].process;
     event_start(&cluster->world, &sender->next, world_skewed(&cluster->world, 0, SIM_MS(60)));
 }
 
@@ -111,12 +128,20 @@ static void send_burst(struct event *event)
 
 void order_load_ready(struct cluster *cluster, uint32_t member)
 {
-    send_later(&load_of(cluster)->senders[member]);
+    struct sender *sender = &load_of(cluster)->senders[member];
+    send_later(sender);
+    read_later(sender);
+}
+
+void order_load_readable(struct cluster *cluster, uint32_t member)
+{
+    (void)member;
+    world_mix(&cluster->world, member);
 }
 
 /* ---- what came out ---- */
 
-static bool load_was_sent(void *user, uint8_t origin, const uint8_t *payload, uint32_t bytes)
+static bool load_was_sent(void *user, uint32_t member, const uint8_t *payload, uint32_t bytes)
 {
     struct order_load *load = user;
     struct reader r = reader_make(payload, bytes);
@@ -124,7 +149,7 @@ static bool load_was_sent(void *user, uint8_t origin, const uint8_t *payload, ui
     if (r.failed || number >= load->sent_count)
         return false;
     struct sent *sent = &load->sent[number];
-    if (sent->member != origin || sent->hash != hash64(payload, bytes) || sent->ordered)
+    if (sent->member != member || sent->hash != hash64(payload, bytes) || sent->ordered)
         return false;
     sent->ordered = true;
     load->ordered_count++;
@@ -133,90 +158,39 @@ static bool load_was_sent(void *user, uint8_t origin, const uint8_t *payload, ui
 
 /* ---- thresholds ---- */
 
-static struct reach *reach_of(struct order_load *load, uint32_t member, uint64_t epoch,
-                              uint8_t origin)
-{
-    struct reach_key key = {.epoch = epoch, .member = member, .origin = origin};
-    struct reach *reach;
-    HASH_FIND(hh, load->reaches, &key, sizeof key, reach);
-    if (reach)
-        return reach;
-    reach = sim_alloc(sizeof *reach);
-    reach->key = key;
-    HASH_ADD(hh, load->reaches, key, sizeof reach->key, reach);
-    return reach;
-}
-
 void order_load_received(struct cluster *cluster, uint32_t member,
                          const struct gcs_message *message)
 {
-    struct reach *reach = reach_of(load_of(cluster), member, message->epoch, message->origin);
-    if (message->seq > reach->received + 1)
-        world_violation(&cluster->world, "integrity: member %u receives seq %llu of %u after %llu",
-                        member, (unsigned long long)message->seq, message->origin,
-                        (unsigned long long)reach->received);
-    if (message->seq > reach->received)
-        reach->received = message->seq;
+    order_reach_received(load_of(cluster)->reach, member, message);
 }
 
 void order_load_stored(struct cluster *cluster, uint32_t member, uint64_t epoch, uint8_t origin,
                        uint64_t seq)
 {
-    struct reach *reach = reach_of(load_of(cluster), member, epoch, origin);
-    if (seq > reach->stored)
-        reach->stored = seq;
+    order_reach_stored(load_of(cluster)->reach, member, epoch, origin, seq);
 }
 
-/* Whether every quorum of the group contains one of `set`, and the set has two where there are two.
- */
-static bool meets_every_quorum(uint32_t set, uint32_t member_count)
+void order_load_opened(struct cluster *cluster, uint32_t member)
 {
-    uint32_t others = ((1u << member_count) - 1) & ~set;
-    uint32_t count = (uint32_t)__builtin_popcount(others);
-    bool others_are_quorum =
-        count * 2 > member_count || (count * 2 == member_count && (others & 1));
-    uint32_t least = member_count > 1 ? 2 : 1;
-    return !others_are_quorum && (uint32_t)__builtin_popcount(set) >= least;
+    order_reach_opened(load_of(cluster)->reach, member);
 }
 
 void order_load_delivered(struct cluster *cluster, uint32_t member,
-                          const struct gcs_message *message)
+                          const struct gcs_message *message, uint64_t index)
 {
-    struct order_load *load = load_of(cluster);
-    bool disk = cluster->durability == GCS_DURABILITY_DISK;
-    uint32_t set = 0;
-    for (uint32_t i = 0; i < cluster->member_count; i++) {
-        struct reach *reach = reach_of(load, i, message->epoch, message->origin);
-        if ((disk ? reach->stored : reach->received) >= message->seq)
-            set |= 1u << i;
-    }
-    if (!meets_every_quorum(set, cluster->member_count))
-        world_violation(&cluster->world,
-                        "durability: member %u delivers (epoch %llu, origin %u, seq %llu), which "
-                        "only the members %x hold",
-                        member, (unsigned long long)message->epoch, message->origin,
-                        (unsigned long long)message->seq, set);
+    order_reach_delivered(load_of(cluster)->reach, member, message, index);
 }
 
-static void check_release(struct cluster *cluster, uint32_t member, uint64_t index)
+void order_load_view(struct cluster *cluster, uint32_t member, const struct gcs_view *view,
+                     bool self)
 {
-    const struct order_entry *entry = &cluster->checks.order[index - 1];
-    for (uint32_t i = 0; i < cluster->member_count && !entry->event; i++)
-        if (reach_of(load_of(cluster), i, entry->epoch, entry->origin)->received < entry->seq)
-            world_violation(
-                &cluster->world,
-                "durability: member %u releases %llu (epoch %llu, origin %u, seq %llu), "
-                "which member %u has not received",
-                member, (unsigned long long)index, (unsigned long long)entry->epoch, entry->origin,
-                (unsigned long long)entry->seq, i);
+    if (self)
+        order_reach_view(load_of(cluster)->reach, member, view->epoch);
 }
 
-/* Applying lags behind delivery: what is not in the order yet is checked with the next release. */
 void order_load_released(struct cluster *cluster, uint32_t member, uint64_t index)
 {
-    struct order_load *load = load_of(cluster);
-    while (load->released_checked < index && load->released_checked < cluster->checks.order_count)
-        check_release(cluster, member, ++load->released_checked);
+    order_reach_released(load_of(cluster)->reach, member, index);
 }
 
 /* ---- the load's part in the course of a seed ---- */
@@ -228,9 +202,11 @@ static void load_begin(struct cluster *cluster)
     load->cluster = cluster;
     cluster->checks.was_sent = load_was_sent;
     cluster->checks.user = load;
+    load->reach = order_reach_create(cluster);
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         load->senders[i] = (struct sender){.load = load, .member = i};
         load->senders[i].next = (struct event){.fire = send_burst, .label = "send"};
+        load->senders[i].read = (struct event){.fire = read_now, .label = "read"};
     }
 }
 
@@ -244,19 +220,31 @@ static void load_pause(struct cluster *cluster)
     load_of(cluster)->paused = true;
 }
 
-/* What a member was given must be ordered, unless the member died since: then it may be. */
+static bool leave_pending(struct cluster *cluster, char detail[256])
+{
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->members[i].up && order_node_leaving(cluster->members[i].program)) {
+            snprintf(detail, 256, "%s was asked to leave and is still there",
+                     cluster->members[i].name);
+            return true;
+        }
+    return false;
+}
+
+/* What a member was given must be ordered, unless it restarted or was voted out since: then it may
+ * be. Who was asked to leave has left. */
 static bool load_drained(struct cluster *cluster, char detail[256])
 {
     struct order_load *load = load_of(cluster);
     for (; load->settled < load->sent_count; load->settled++) {
         const struct sent *sent = &load->sent[load->settled];
-        if (sent->ordered || sent->life != cluster->members[sent->member].lives)
+        if (sent->ordered || sent->opened != cluster->seats[sent->member].incarnation_random)
             continue;
         snprintf(detail, 256, "payload %llu of member %u is not ordered",
                  (unsigned long long)load->settled, sent->member);
         return false;
     }
-    return true;
+    return !leave_pending(cluster, detail);
 }
 
 static void load_final(struct cluster *cluster)
@@ -276,19 +264,37 @@ static void load_count(struct cluster *cluster, struct sim_result *result)
         }
 }
 
+static void sender_stop(struct sender *sender)
+{
+    event_stop(&sender->load->cluster->world, &sender->next);
+    event_stop(&sender->load->cluster->world, &sender->read);
+}
+
 static void load_finish(struct cluster *cluster)
 {
     struct order_load *load = load_of(cluster);
-    struct reach *reach, *next;
     for (uint32_t i = 0; i < cluster->member_count; i++)
-        event_stop(&cluster->world, &load->senders[i].next);
-    HASH_ITER(hh, load->reaches, reach, next)
-    {
-        HASH_DEL(load->reaches, reach);
-        free(reach);
-    }
+        sender_stop(&load->senders[i]);
+    order_reach_destroy(load->reach);
     free(load->sent);
     free(load);
+}
+
+static void load_describe(struct cluster *cluster, uint32_t member, char text[256])
+{
+    struct gcs_status s;
+    order_node_status(cluster->members[member].program, &s);
+    snprintf(
+        text, 256,
+        "epoch %llu%s%s, delivered %llu, released %llu, rank %u of %u, feeds %u at %llu, %.90s",
+        (unsigned long long)s.epoch, s.running ? " runs" : "", s.outside ? " outside" : "",
+        (unsigned long long)s.index_delivered, (unsigned long long)s.index_released, s.rank,
+        s.member_count, s.joining, (unsigned long long)s.joining_index, s.waiting_for);
+    for (uint32_t k = 0; k < s.member_count && strlen(text) < 200; k++)
+        snprintf(text + strlen(text), 256 - strlen(text), "; %u:%s%s %llu/%llu", s.members[k].node,
+                 s.members[k].connected ? "c" : "", s.members[k].suspected ? "s" : "",
+                 (unsigned long long)s.members[k].received,
+                 (unsigned long long)s.members[k].stored);
 }
 
 static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
@@ -296,6 +302,69 @@ static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
     (void)cluster;
     (void)kind;
     return false; /* there are no clients */
+}
+
+/* ---- operators and supervisors ---- */
+
+static void load_format(struct cluster *cluster, uint32_t member)
+{
+    (void)cluster;
+    (void)member; /* an empty disk is enough */
+}
+
+struct request {
+    struct order_node *node;
+    uint32_t member;
+    bool back, taken;
+    const struct seat *dead;
+};
+
+static void leave_now(void *user)
+{
+    struct request *request = user;
+    request->taken = order_node_leave(request->node, request->back);
+}
+
+static void remove_now(void *user)
+{
+    struct request *request = user;
+    request->taken = order_node_remove(request->node, (uint8_t)request->member);
+}
+
+static void death_now(void *user)
+{
+    struct request *request = user;
+    order_node_death(request->node, request->member, request->dead);
+}
+
+/* A process that stands still takes nothing now. */
+static bool ask(struct cluster *cluster, uint32_t member, void (*call)(void *user),
+                struct request *request)
+{
+    struct host *host = &cluster->members[member];
+    request->node = host->program;
+    if (host->process->paused_until_ns > cluster->world.now_ns)
+        return false;
+    process_turn(host->process, call, request);
+    return request->taken;
+}
+
+static bool load_leave(struct cluster *cluster, uint32_t member, bool back)
+{
+    struct request request = {.back = back};
+    return ask(cluster, member, leave_now, &request);
+}
+
+static bool load_remove(struct cluster *cluster, uint32_t by, uint8_t node)
+{
+    struct request request = {.member = node};
+    return ask(cluster, by, remove_now, &request);
+}
+
+static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead)
+{
+    struct request request = {.member = from, .dead = dead};
+    (void)ask(cluster, to, death_now, &request);
 }
 
 const struct load_ops order_load = {
@@ -308,4 +377,9 @@ const struct load_ops order_load = {
     .count = load_count,
     .finish = load_finish,
     .client_fault = load_client_fault,
+    .describe = load_describe,
+    .format = load_format,
+    .leave = load_leave,
+    .remove = load_remove,
+    .death = load_death,
 };

@@ -1,177 +1,29 @@
 /* One member of the bare group: see order_node.h.
  *
- * What a replica does around the group is here in its smallest form: applying lags behind delivery
- * by a random time, the applied state is flushed now and then (only what the local log has stored),
- * and a restart goes on from the last flush with what the log holds. */
-#include "tests/sim/order_conn.h"
-#include "tests/sim/order_node.h"
+ * What a replica does around the group is here in its smallest form. A restart goes on from the
+ * last flush with what the log holds. A member that is out forgets its log and its vote, and begins
+ * again outside, in the same process; its snapshot is a copy of what its sponsor has flushed.
+ * Invariant: a node without the group's state is a founder only in its very first life; the mark
+ * `outside` is on disk before the state goes. */
+#include "tests/sim/order_internal.h"
 
-#include "base/cursor.h"
-#include "base/hash.h"
-#include "mds/journal.h"
 #include "store/metafile.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLUSHED_BYTES = 8 * 3 + 1 + 16 };
-
-/* Where the state machine stands; what a flush makes durable. */
-struct applied {
-    uint64_t index;
-    struct gcs_position position;
-    struct hash128 history;
-};
-
-struct delivered {
-    STAILQ_ENTRY(delivered) entry;
-    struct gcs_message message; /* payload NULL: an epoch event */
-    uint64_t index;
-};
-
-/* What the group asked to store, until the log says that it is. */
-struct given {
-    STAILQ_ENTRY(given) entry;
-    uint64_t epoch, seq;
-    uint8_t origin;
-};
-
-struct order_node {
-    struct host *host;
-    struct cluster *cluster;
-    uint32_t member;
-    struct journal *journal;
-    struct gcs *gcs;
-    struct order_listener *listener;
-    struct applied applied;
-    STAILQ_HEAD(, delivered) queue;
-    STAILQ_HEAD(, given) given;
-    struct loop_timer apply;
-    bool running, window_full;
-    struct work_queue *flusher;
-    struct work flush;
-    struct applied flushing; /* index 0: none */
-    uint64_t allowed;
-    bool flush_busy;
-    int flush_code;
-};
-
-/* ---- flushing what was applied ---- */
-
-static void flush_run(struct work *work)
-{
-    struct order_node *node = CONTAINER_OF(work, struct order_node, flush);
-    uint8_t bytes[FLUSHED_BYTES];
-    struct writer w = writer_make(bytes, sizeof bytes);
-    writer_u64(&w, node->flushing.index);
-    writer_u64(&w, node->flushing.position.epoch);
-    writer_u64(&w, node->flushing.position.ts);
-    writer_u8(&w, node->flushing.position.rank);
-    writer_u64(&w, node->flushing.history.low);
-    writer_u64(&w, node->flushing.history.high);
-    node->flush_code = metafile_write(node->host->disk, "applied", bytes, sizeof bytes, NULL);
-}
-
-static void node_failed_code(void *user, int code, const char *detail)
+void order_node_failed(void *user, int code, const char *detail)
 {
     (void)code;
     struct order_node *node = user;
     host_program_failed(node->host, detail);
 }
 
-static void flush_done(struct work *work)
+static void note(struct order_node *node, uint32_t moment)
 {
-    struct order_node *node = CONTAINER_OF(work, struct order_node, flush);
-    node->flush_busy = false;
-    if (!node->host->process->alive)
-        return;
-    if (node->flush_code < 0)
-        node_failed_code(node, node->flush_code, "the applied state can't be written");
-    else
-        journal_durable(node->journal, node->flushing.index);
-    node->flushing.index = 0;
-}
-
-/* A flush may carry only what the local log has stored. */
-static void flush_maybe(struct order_node *node)
-{
-    if (node->flush_busy)
-        return;
-    if (node->flushing.index == 0 && prng_chance(&node->host->world->prng, 1, 8))
-        node->flushing = node->applied;
-    if (node->flushing.index == 0 || node->flushing.index > node->allowed)
-        return;
-    node->flush_busy = true;
-    node->flush = (struct work){.run = flush_run, .done = flush_done};
-    work_queue_submit(node->flusher, &node->flush);
-}
-
-static int flushed_read(struct order_node *node, struct error *error)
-{
-    void *content;
-    size_t bytes;
-    int code = metafile_read(node->host->disk, "applied", &content, &bytes, error);
-    if (code == METAFILE_ABSENT)
-        return 0;
-    if (code < 0)
-        return code;
-    struct reader r = reader_make(content, bytes);
-    node->applied.index = reader_u64(&r);
-    node->applied.position.epoch = reader_u64(&r);
-    node->applied.position.ts = reader_u64(&r);
-    node->applied.position.rank = reader_u8(&r);
-    node->applied.history.low = reader_u64(&r);
-    node->applied.history.high = reader_u64(&r);
-    bool complete = reader_complete(&r);
-    free(content);
-    return complete ? 0 : error_set(error, -EBADMSG, "the applied state is damaged");
-}
-
-/* ---- the state machine ---- */
-
-static void apply_one(struct order_node *node, struct delivered *delivered)
-{
-    const struct gcs_message *m = &delivered->message;
-    struct applied *applied = &node->applied;
-    uint64_t head[4] = {m->epoch, m->origin, m->seq, m->ts};
-    applied->history =
-        hash128_chain(applied->history, head, sizeof head, m->payload ? m->payload->data : NULL,
-                      m->payload ? m->payload->bytes : 0);
-    applied->index = delivered->index;
-    applied->position = (struct gcs_position){m->epoch, m->ts, m->origin};
-    checks_applied(&node->cluster->checks, node->member, delivered->index, m->payload ? m : NULL,
-                   applied->history, (struct hash128){0});
-    gcs_applied(node->gcs, delivered->index);
-    blob_unref(m->payload);
-}
-
-static void apply_some(struct loop_timer *timer)
-{
-    struct order_node *node = CONTAINER_OF(timer, struct order_node, apply);
-    uint64_t count = world_between(node->host->world, 1, 8);
-    struct delivered *delivered;
-    while (count-- && (delivered = STAILQ_FIRST(&node->queue))) {
-        STAILQ_REMOVE_HEAD(&node->queue, entry);
-        apply_one(node, delivered);
-        free(delivered);
-    }
-    flush_maybe(node);
-    if (!STAILQ_EMPTY(&node->queue))
-        loop_timer_start(&node->apply, world_skewed(node->host->world, 0, SIM_MS(4)));
-}
-
-static void queue_delivered(struct order_node *node, const struct gcs_message *message,
-                            uint64_t index)
-{
-    struct delivered *delivered = sim_alloc(sizeof *delivered);
-    delivered->message = *message;
-    delivered->index = index;
-    if (message->payload)
-        blob_ref(message->payload);
-    if (STAILQ_EMPTY(&node->queue))
-        loop_timer_start(&node->apply, world_skewed(node->host->world, 0, SIM_MS(4)));
-    STAILQ_INSERT_TAIL(&node->queue, delivered, entry);
+    trap_note(&node->cluster->faults.trap, node->member, moment);
 }
 
 /* ---- callbacks of the group ---- */
@@ -191,12 +43,14 @@ static void on_store(void *user, const struct gcs_message *message)
     given->seq = message->seq;
     STAILQ_INSERT_TAIL(&node->given, given, entry);
     journal_store(node->journal, message);
+    note(node, TRAP_STORE);
 }
 
 static void on_save(void *user, const void *state, size_t bytes)
 {
     struct order_node *node = user;
     journal_save(node->journal, state, bytes);
+    note(node, TRAP_SAVE);
 }
 
 static void on_deliver(void *user, const struct gcs_message *message, uint64_t index)
@@ -205,9 +59,13 @@ static void on_deliver(void *user, const struct gcs_message *message, uint64_t i
     world_note(node->host->world, "%s delivers %llu: epoch %llu origin %u seq %llu ts %llu",
                node->host->name, (unsigned long long)index, (unsigned long long)message->epoch,
                message->origin, (unsigned long long)message->seq, (unsigned long long)message->ts);
-    order_load_delivered(node->cluster, node->member, message);
+    if (node->witness)
+        world_violation(node->host->world, "integrity: %s, a witness, is given a message",
+                        node->host->name);
+    order_load_delivered(node->cluster, node->member, message, index);
+    node->delivered = index;
     journal_delivered(node->journal, message, index);
-    queue_delivered(node, message, index);
+    order_state_queue(node, message, index);
 }
 
 static void on_epoch(void *user, uint64_t epoch, uint64_t index)
@@ -216,13 +74,38 @@ static void on_epoch(void *user, uint64_t epoch, uint64_t index)
     struct gcs_message event = {.epoch = epoch};
     world_note(node->host->world, "%s begins epoch %llu at %llu", node->host->name,
                (unsigned long long)epoch, (unsigned long long)index);
+    node->delivered = node->epoch_index = index;
+    if (!node->witness)
+        order_load_delivered(node->cluster, node->member, &event, index);
     journal_epoch(node->journal, epoch, index);
-    queue_delivered(node, &event, index);
+    order_state_queue(node, &event, index);
+    note(node, TRAP_EPOCH);
+}
+
+static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t rank)
+{
+    struct order_node *node = user;
+    char text[64] = "";
+    for (uint8_t i = 0; i < view->member_count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), " %u%s", view->members[i].node,
+                 view->members[i].witness ? "w" : "");
+    world_note(node->host->world, "%s %s view %llu:%s", node->host->name,
+               self ? "is in" : "hears of", (unsigned long long)view->epoch, text);
+    checks_view(&node->cluster->checks, node->member, view, self, rank);
+    if (self) {
+        node->outside = false;
+        seat_inside(node->cluster, node->member);
+    }
+    order_load_view(node->cluster, node->member, view, self);
+    note(node, TRAP_VIEW);
 }
 
 static void on_released(void *user, uint64_t index)
 {
     struct order_node *node = user;
+    journal_released(node->journal, index);
+    if (node->witness)
+        return;
     checks_released(&node->cluster->checks, node->member, index);
     order_load_released(node->cluster, node->member, index);
 }
@@ -232,6 +115,7 @@ static void on_running(void *user, bool running, const char *waiting_for)
     struct order_node *node = user;
     world_note(node->host->world, "%s %s%s", node->host->name, running ? "runs" : "waits for ",
                running ? "" : waiting_for);
+    checks_running(&node->cluster->checks, node->member, running);
     node->running = running;
     node->window_full = false;
     if (running)
@@ -245,15 +129,57 @@ static void on_window_open(void *user)
     order_load_ready(node->cluster, node->member);
 }
 
-static void on_fetch(void *user, uint64_t epoch, uint8_t origin, uint64_t seq_from, uint64_t seq_to)
+static void on_readable(void *user)
 {
     struct order_node *node = user;
-    journal_fetch(node->journal, epoch, origin, seq_from, seq_to);
+    order_load_readable(node->cluster, node->member);
+}
+
+static void on_fetch(void *user, uint8_t peer, uint64_t index_from, uint32_t bytes_max,
+                     const uint8_t history[16])
+{
+    struct order_node *node = user;
+    struct fetch fetch = {true, history != NULL, index_from, bytes_max, {0}};
+    if (history)
+        memcpy(fetch.history, history, sizeof fetch.history);
+    order_past_fetch(node, peer, &fetch);
+}
+
+/* Close everything and open again, outside. */
+static void begin_again(struct order_node *node)
+{
+    node->running = false;
+    node->ended = true;
+    node->outside = true;
+    loop_timer_start(&node->again, world_skewed(node->host->world, 0, SIM_MS(40)));
+}
+
+static void on_snapshot_needed(void *user, const struct gcs_member *sponsor)
+{
+    struct order_node *node = user;
+    world_note(node->host->world, "%s needs a snapshot of node %u", node->host->name,
+               sponsor->node);
+    node->snapshot_from = sponsor->node;
+    note(node, TRAP_SNAPSHOT);
+    begin_again(node);
+}
+
+static void on_out(void *user, enum gcs_out why, const char *detail)
+{
+    struct order_node *node = user;
+    note(node, TRAP_OUT);
+    checks_out(&node->cluster->checks, node->member, node->leaving);
+    node->running = false;
+    node->ended = true;
+    if (seat_out(node->cluster, node->member, why, detail))
+        begin_again(node);
 }
 
 static void on_failed(void *user, const char *detail)
 {
     struct order_node *node = user;
+    node->running = false;
+    node->ended = true;
     host_program_failed(node->host, detail);
 }
 
@@ -263,10 +189,14 @@ static const struct gcs_callbacks callbacks = {
     .save = on_save,
     .deliver = on_deliver,
     .epoch = on_epoch,
+    .view = on_view,
     .released = on_released,
     .running = on_running,
     .window_open = on_window_open,
+    .readable = on_readable,
     .fetch = on_fetch,
+    .snapshot_needed = on_snapshot_needed,
+    .out = on_out,
     .failed = on_failed,
 };
 
@@ -290,12 +220,7 @@ static void on_saved(void *user)
 {
     struct order_node *node = user;
     gcs_saved(node->gcs);
-}
-
-static void on_fetched(void *user, const struct gcs_message *message)
-{
-    struct order_node *node = user;
-    gcs_fetched(node->gcs, message);
+    note(node, TRAP_SAVED);
 }
 
 static void on_allowed(void *user, uint64_t index)
@@ -310,7 +235,7 @@ static bool on_stored_by_all(void *user, uint64_t epoch, uint8_t origin, uint64_
     return gcs_stored_by_all(node->gcs, epoch, origin, seq);
 }
 
-/* ---- life ---- */
+/* ---- opening ---- */
 
 static int node_journal(struct order_node *node, struct error *error)
 {
@@ -320,30 +245,39 @@ static int node_journal(struct order_node *node, struct error *error)
         .segment_bytes = 16384,
         .payload_bytes_max = 256 * 1024,
         .sync = node->cluster->durability == GCS_DURABILITY_DISK,
-        .applied = node->applied.position,
+        .applied = node->applied.state.position,
         .user = node,
         .stored = on_stored,
         .saved = on_saved,
-        .fetched = on_fetched,
         .allowed = on_allowed,
         .stored_by_all = on_stored_by_all,
-        .failed = node_failed_code,
+        .failed = order_node_failed,
     };
     return journal_open(&config, &node->journal, error);
 }
 
 static void node_hello(const struct order_node *node, struct net_hello *hello)
 {
+    const struct seat *seat = &node->cluster->seats[node->member];
     *hello = (struct net_hello){
         .version = NET_HELLO_VERSION,
         .role = NET_ROLE_MEMBER,
         .node = (uint8_t)(node->member + 1),
         .lineage_random = 7,
-        .incarnation_count = node->host->lives,
-        .incarnation_random = prng_next(&node->host->world->prng),
+        .incarnation_count = seat->incarnation_count,
+        .incarnation_random = seat->incarnation_random,
     };
     memset(hello->cluster, 1, sizeof hello->cluster);
-    memset(hello->store, (int)node->member + 1, sizeof hello->store);
+    seat_store(seat, node->member, hello->store);
+}
+
+/* The founders to a founder; whom the operator knows to the others. */
+static void node_contacts(const struct order_node *node, struct gcs_config *config)
+{
+    const struct cluster *cluster = node->cluster;
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (node->founder ? i < cluster->founder_count : cluster->seats[i].belongs)
+            config->members[config->member_count++] = cluster->addresses[i];
 }
 
 static int node_group(struct order_node *node, struct error *error)
@@ -354,23 +288,29 @@ static int node_group(struct order_node *node, struct error *error)
     config.loop = &node->host->process->loop;
     config.transport = node->host->transport;
     config.link_limits = order_limits;
-    memcpy(config.members, cluster->addresses, sizeof config.members);
-    config.member_count = cluster->member_count;
+    node_contacts(node, &config);
     config.node = (uint8_t)(node->member + 1);
+    config.witness = node->witness;
+    memcpy(config.address, cluster->addresses[node->member].address, sizeof config.address);
+    config.outside = node->outside;
+    config.added = cluster->seats[node->member].added;
     node_hello(node, &config.hello);
     config.durability = cluster->durability;
     config.measures = cluster->measures;
     config.heartbeat_ns = cluster->heartbeat_ns;
+    config.suspect_after_ns = cluster->suspect_after_ns;
+    config.lease_ns = cluster->lease_ns;
+    config.start_wait_ns = cluster->start_wait_ns;
+    config.lag_after_ns = cluster->lag_after_ns;
     config.window_messages = cluster->window_messages;
     config.payload_bytes_max = 256 * 1024;
     config.recovered_max = journal_recovered_count(node->journal);
-    config.applied = node->applied.position;
-    config.applied_index = node->applied.index;
+    config.applied = node->applied.state;
     config.prng_seed = prng_next(&node->host->world->prng);
     config.callbacks = &callbacks;
     config.user = node;
-    size_t bytes;
-    const void *state = journal_state(node->journal, &bytes);
+    size_t bytes = 0;
+    const void *state = node->outside ? NULL : journal_state(node->journal, &bytes);
     return gcs_create(&config, state, bytes, &node->gcs, error);
 }
 
@@ -387,9 +327,59 @@ static int node_recover(void *user, const struct gcs_message *message)
     return code;
 }
 
+/* ---- outside: neither log nor vote ---- */
+
+static int wipe_one(void *user, const char *name)
+{
+    struct disk *disk = user;
+    bool keep = strncmp(name, "applied", 7) == 0 || strncmp(name, "outside", 7) == 0;
+    return keep ? 0 : disk->ops->unlink(disk, name);
+}
+
+static int node_wipe(struct order_node *node, struct error *error)
+{
+    struct disk *disk = node->host->disk;
+    int code = metafile_write(disk, "outside", "", 0, error);
+    if (code == 0)
+        code = disk->ops->unlink(disk, "group");
+    if (code == 0 || code == -ENOENT)
+        code = disk->ops->sync_directory(disk);
+    if (code == 0)
+        code = disk->ops->list(disk, wipe_one, disk);
+    return code == 0 ? disk->ops->sync_directory(disk) : code;
+}
+
+/* 0: there is such a file. */
+static int has_file(struct order_node *node, const char *name, struct error *error)
+{
+    void *content;
+    size_t bytes;
+    int code = metafile_read(node->host->disk, name, &content, &bytes, error);
+    if (code == 0)
+        free(content);
+    return code;
+}
+
+/* Whether it begins outside, as a founder, or with what it has. */
+static int node_standing(struct order_node *node, struct error *error)
+{
+    int state = has_file(node, "group", error), mark = has_file(node, "outside", error);
+    if (state < 0 || mark < 0)
+        return state < 0 ? state : mark;
+    node->founder = state == METAFILE_ABSENT && mark == METAFILE_ABSENT &&
+                    !node->cluster->seats[node->member].added;
+    node->outside = state == METAFILE_ABSENT && !node->founder;
+    return 0;
+}
+
 static int node_open(struct order_node *node, struct error *error)
 {
-    int code = flushed_read(node, error);
+    int code = node->outside ? node_wipe(node, error) : 0;
+    seat_incarnation(node->cluster, node->member);
+    checks_started(&node->cluster->checks, node->member);
+    order_load_opened(node->cluster, node->member);
+    if (code == 0)
+        code = order_state_read(node, error);
     if (code == 0)
         code = node_journal(node, error);
     if (code == 0)
@@ -399,8 +389,69 @@ static int node_open(struct order_node *node, struct error *error)
     if (code == 0)
         code = order_listen(node->host->transport, node->cluster->addresses[node->member].address,
                             node->gcs, &node->listener, error);
-    return code;
+    if (code < 0)
+        return code;
+    node->allowed = node->delivered = node->applied.state.index;
+    node->epoch_index = 0;
+    node->running = node->ended = node->window_full = node->leaving = false;
+    note(node, TRAP_OPEN);
+    gcs_start(node->gcs);
+    return 0;
 }
+
+static void node_close(struct order_node *node)
+{
+    struct given *given;
+    order_unlisten(node->listener);
+    if (node->gcs)
+        gcs_destroy(node->gcs);
+    journal_close(node->journal);
+    node->listener = NULL;
+    node->gcs = NULL;
+    node->journal = NULL;
+    order_state_drop_queue(node);
+    order_past_clear(node);
+    while ((given = STAILQ_FIRST(&node->given))) {
+        STAILQ_REMOVE_HEAD(&node->given, entry);
+        free(given);
+    }
+}
+
+/* What the sponsor has flushed, in one piece; or, for this time, nothing. */
+static void take_snapshot(struct order_node *node)
+{
+    const struct host *sponsor = &node->cluster->members[node->snapshot_from - 1];
+    struct order_node *from = sponsor->up ? sponsor->program : NULL;
+    if (!from || prng_chance(&node->host->world->prng, 1, 10))
+        return;
+    if (!order_state_take(node, from)) {
+        order_state_ask(from);
+        return;
+    }
+    node->cluster->snapshots++;
+    world_note(node->host->world, "%s has a snapshot of %s, at %llu", node->host->name,
+               sponsor->name, (unsigned long long)from->flushed.state.index);
+    note(node, TRAP_SNAPSHOT);
+}
+
+static void open_again(struct loop_timer *timer)
+{
+    struct order_node *node = CONTAINER_OF(timer, struct order_node, again);
+    struct error error = {{0}};
+    if (node->flush_busy) {
+        loop_timer_start(&node->again, SIM_MS(1));
+        return;
+    }
+    node_close(node);
+    node->flush_wanted = node->founder = false;
+    if (node->snapshot_from)
+        take_snapshot(node);
+    node->snapshot_from = 0;
+    if (node_open(node, &error) < 0)
+        host_program_failed(node->host, error.text);
+}
+
+/* ---- life ---- */
 
 static int node_start(struct host *host, struct error *error)
 {
@@ -409,44 +460,29 @@ static int node_start(struct host *host, struct error *error)
     node->host = host;
     node->cluster = cluster_of_host(host);
     node->member = member_of_host(host);
-    STAILQ_INIT(&node->queue);
+    node->witness = is_witness(node->cluster, node->member);
     STAILQ_INIT(&node->given);
-    node->flusher = work_queue_create(&host->process->loop, "flush");
-    MUST(loop_timer_init(&host->process->loop, &node->apply, apply_some) == 0);
-    checks_started(&node->cluster->checks, node->member);
-    int code = node_open(node, error);
-    if (code < 0)
-        return code;
-    node->allowed = node->applied.index;
-    gcs_start(node->gcs);
-    return 0;
+    order_state_init(node);
+    order_past_init(node);
+    MUST(loop_timer_init(&host->process->loop, &node->again, open_again) == 0);
+    int code = node_standing(node, error);
+    return code < 0 ? code : node_open(node, error);
 }
 
 static void node_destroy(struct host *host)
 {
     struct order_node *node = host->program;
-    struct delivered *delivered;
-    struct given *given;
-    order_unlisten(node->listener);
-    if (node->gcs)
-        gcs_destroy(node->gcs);
-    journal_close(node->journal);
-    work_queue_destroy(node->flusher);
-    loop_timer_finish(&node->apply);
-    while ((delivered = STAILQ_FIRST(&node->queue))) {
-        STAILQ_REMOVE_HEAD(&node->queue, entry);
-        blob_unref(delivered->message.payload);
-        free(delivered);
-    }
-    while ((given = STAILQ_FIRST(&node->given))) {
-        STAILQ_REMOVE_HEAD(&node->given, entry);
-        free(given);
-    }
+    node_close(node);
+    order_state_finish(node);
+    order_past_finish(node);
+    loop_timer_finish(&node->again);
     free(node);
     host->program = NULL;
 }
 
 const struct host_ops order_node_ops = {node_start, node_destroy};
+
+/* ---- for the load ---- */
 
 int order_node_multicast(struct order_node *node, struct blob *payload)
 {
@@ -460,7 +496,44 @@ int order_node_multicast(struct order_node *node, struct blob *payload)
 
 bool order_node_ready(const struct order_node *node)
 {
-    return node->running && !node->window_full;
+    return node && node->running && !node->window_full && !node->witness && !node->leaving;
+}
+
+bool order_node_may_read(struct order_node *node)
+{
+    return node->running && !node->witness && !node->leaving && gcs_may_read(node->gcs);
+}
+
+uint64_t order_node_delivered(const struct order_node *node)
+{
+    return node->delivered;
+}
+
+bool order_node_leave(struct order_node *node, bool back)
+{
+    if (node->ended || node->leaving || gcs_leave(node->gcs, back) != 0)
+        return false;
+    node->leaving = true;
+    return true;
+}
+
+bool order_node_leaving(const struct order_node *node)
+{
+    return node->leaving;
+}
+
+bool order_node_remove(struct order_node *node, uint8_t target)
+{
+    return !node->ended && gcs_remove(node->gcs, target) == 0;
+}
+
+void order_node_death(struct order_node *node, uint32_t member, const struct seat *dead)
+{
+    uint8_t store[16];
+    seat_store(dead, member, store);
+    if (!node->ended)
+        gcs_death(node->gcs, (uint8_t)(member + 1), store, dead->incarnation_count,
+                  dead->incarnation_random);
 }
 
 void order_node_status(const struct order_node *node, struct gcs_status *ret_status)

@@ -6,6 +6,7 @@
 
 #include "mds/record.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct replica_load {
     struct linear linear;
     struct duplicator *duplicator;
     uint64_t duplicates;
+    struct replica_view_report reports[GCS_MEMBER_MAX];
 };
 
 static struct replica_load *load_of(const struct cluster *cluster)
@@ -52,7 +54,7 @@ static bool request_was_sent(struct replica_load *load, const struct proto_bytes
     return same;
 }
 
-static bool load_was_sent(void *user, uint8_t origin, const uint8_t *payload, uint32_t count)
+static bool load_was_sent(void *user, uint32_t origin, const uint8_t *payload, uint32_t count)
 {
     (void)origin;
     struct proto_batch batch;
@@ -176,7 +178,7 @@ static bool load_drained(struct cluster *cluster, char detail[256])
 static bool all_stopped(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->member_count; i++)
-        if (!replica_node_stopped(&cluster->members[i]))
+        if (cluster->members[i].up && !replica_node_stopped(&cluster->members[i]))
             return false;
     return true;
 }
@@ -232,14 +234,16 @@ static void load_final(struct cluster *cluster)
     for (uint32_t i = 0; i < load->clients.count; i++)
         host_crash(&load->clients.hosts[i], SIM_DEATH_KILLED);
     for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
-        replica_node_stop(&cluster->members[i]);
+        if (cluster->members[i].up)
+            replica_node_stop(&cluster->members[i]);
     uint64_t limit = cluster->world.steps + STEPS_TO_STOP;
     while (!all_stopped(cluster) && cluster->world.steps < limit && world_step(&cluster->world))
         ;
     if (!cluster->world.stopped && !all_stopped(cluster))
         world_violation(&cluster->world, "validity: a replica does not stop");
     for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
-        check_store(cluster, &cluster->members[i]);
+        if (cluster->seats[i].belongs && !is_witness(cluster, i))
+            check_store(cluster, &cluster->members[i]);
 }
 
 static void load_count(struct cluster *cluster, struct sim_result *result)
@@ -291,6 +295,49 @@ static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
     }
 }
 
+/* ---- members that come and go ---- */
+
+void replica_load_report(struct cluster *cluster, uint32_t member,
+                         const struct replica_view_report *report)
+{
+    load_of(cluster)->reports[member] = *report;
+}
+
+static bool load_leave(struct cluster *cluster, uint32_t member, bool back)
+{
+    return replica_node_leave(&cluster->members[member], back);
+}
+
+static bool load_remove(struct cluster *cluster, uint32_t by, uint8_t node)
+{
+    return replica_node_remove(&cluster->members[by], node);
+}
+
+/* @dead: as the seat knows it; the replica itself told more. */
+static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead)
+{
+    const struct replica_view_report *report = &load_of(cluster)->reports[from];
+    (void)dead;
+    if (report->node)
+        replica_node_death(&cluster->members[to], report);
+}
+
+static void load_describe(struct cluster *cluster, uint32_t member, char text[256])
+{
+    char *status = replica_node_status(&cluster->members[member]);
+    json_t *object = status ? json_loads(status, 0, NULL) : NULL;
+    const char *state = "?", *waiting = "";
+    json_int_t epoch = 0, index = 0, delivered = 0, released = 0;
+    (void)json_unpack(object, "{s:s,s?I,s?I,s?I,s?I,s?s}", "state", &state, "epoch", &epoch,
+                      "index", &index, "delivered", &delivered, "released", &released,
+                      "waiting_for", &waiting);
+    snprintf(text, 256, "%s, epoch %lld, applied %lld, delivered %lld, released %lld, %.100s",
+             object ? state : "off", (long long)epoch, (long long)index, (long long)delivered,
+             (long long)released, waiting);
+    json_decref(object);
+    free(status);
+}
+
 const struct load_ops replica_load = {
     .member = &replica_node_ops,
     .begin = load_begin,
@@ -301,4 +348,9 @@ const struct load_ops replica_load = {
     .count = load_count,
     .finish = load_finish,
     .client_fault = load_client_fault,
+    .describe = load_describe,
+    .format = replica_node_format,
+    .leave = load_leave,
+    .remove = load_remove,
+    .death = load_death,
 };

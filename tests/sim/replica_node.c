@@ -9,7 +9,8 @@
 struct replica_node {
     struct host *host;
     struct replica *replica;
-    bool stopped;
+    uint64_t vault_process;
+    bool stopped, leaving;
 };
 
 void replica_shape_draw(struct replica_shape *shape, struct world *world)
@@ -28,10 +29,22 @@ void replica_shape_draw(struct replica_shape *shape, struct world *world)
 
 /* ---- configuration ---- */
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+static int open_store(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error)
 {
     struct host *host = user;
-    return sim_store_open(host->vault, create, ret_store, error);
+    if (which == REPLICA_STORE_INCOMING)
+        return sim_store_open_incoming(host->vault, ret_store, error);
+    return sim_store_open(host->vault, which == REPLICA_STORE_NEW, ret_store, error);
+}
+
+static int promote_store(void *user, bool keep_old, struct error *error)
+{
+    struct host *host = user;
+    const struct replica_node *node = host->program;
+    (void)keep_old;
+    cluster_of_host(host)->snapshots++;
+    return sim_store_promote(host->vault, node->vault_process, error);
 }
 
 static void on_failed(void *user, const char *detail)
@@ -50,11 +63,16 @@ static void make_config(struct host *host, struct replica_config *config)
     config->transport = host->transport;
     config->disk = host->disk;
     config->store_open = open_store;
+    config->store_promote = promote_store;
     config->store_user = host;
     config->listen = cluster->addresses[member_of_host(host)].address;
     config->node = (uint8_t)(member_of_host(host) + 1);
-    memcpy(config->members, cluster->addresses, sizeof config->members);
-    config->member_count = cluster->member_count;
+    config->witness = is_witness(cluster, member_of_host(host));
+    config->suspect_after_ns = cluster->suspect_after_ns;
+    config->lease_ns = cluster->lease_ns;
+    config->start_wait_ns = cluster->start_wait_ns;
+    config->lag_after_ns = cluster->lag_after_ns;
+    config->history_bytes = 128 * cluster->history_max;
     config->cluster_name = "sim";
     config->durability = cluster->durability;
     config->measures = cluster->measures;
@@ -69,7 +87,16 @@ static void make_config(struct host *host, struct replica_config *config)
     config->failed = on_failed;
 }
 
-static void format_one(struct cluster *cluster, struct host *host)
+/* Whom the operator knows to belong to the group when a machine is added. */
+static void take_contacts(struct cluster *cluster, uint8_t node, struct replica_birth *birth)
+{
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->seats[i].belongs && cluster->addresses[i].node != node)
+            birth->members[birth->member_count++] = cluster->addresses[i];
+}
+
+/* @joins: it is added to a group that runs. */
+static void format_one(struct cluster *cluster, struct host *host, bool joins)
 {
     struct replica_config config;
     struct replica_birth birth = {.name = "sim", .lineage = 1};
@@ -77,9 +104,12 @@ static void format_one(struct cluster *cluster, struct host *host)
     host->disk = sim_disk_create(host->platter);
     make_config(host, &config);
     memset(birth.cluster, 1, sizeof birth.cluster);
-    memcpy(birth.members, cluster->addresses, sizeof birth.members);
-    birth.member_count = cluster->member_count;
-    int code = replica_format(&config, &birth, &error);
+    if (joins)
+        take_contacts(cluster, config.node, &birth);
+    for (uint32_t i = 0; i < cluster->founder_count && !joins; i++)
+        birth.members[birth.member_count++] = cluster->addresses[i];
+    int code = joins ? replica_join_format(&config, &birth, &error)
+                     : replica_format(&config, &birth, &error);
     if (code < 0)
         world_violation(host->world, "validity: %s can't be formatted: %s", host->name, error.text);
     host->disk->ops->destroy(host->disk);
@@ -88,8 +118,13 @@ static void format_one(struct cluster *cluster, struct host *host)
 
 void replica_nodes_format(struct cluster *cluster)
 {
-    for (uint32_t i = 0; i < cluster->member_count; i++)
-        format_one(cluster, &cluster->members[i]);
+    for (uint32_t i = 0; i < cluster->founder_count; i++)
+        format_one(cluster, &cluster->members[i], false);
+}
+
+void replica_node_format(struct cluster *cluster, uint32_t member)
+{
+    format_one(cluster, &cluster->members[member], true);
 }
 
 /* ---- the trace ---- */
@@ -119,6 +154,47 @@ static void on_released(void *user, uint64_t index)
     checks_released(&cluster_of_host(node->host)->checks, member_of_host(node->host), index);
 }
 
+static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t rank)
+{
+    struct replica_node *node = user;
+    struct cluster *cluster = cluster_of_host(node->host);
+    trap_note(&cluster->faults.trap, member_of_host(node->host), TRAP_VIEW);
+    checks_view(&cluster->checks, member_of_host(node->host), view, self, rank);
+    if (self)
+        seat_inside(cluster, member_of_host(node->host));
+}
+
+static void on_running(void *user, bool running)
+{
+    struct replica_node *node = user;
+    checks_running(&cluster_of_host(node->host)->checks, member_of_host(node->host), running);
+}
+
+static void on_opened(void *user)
+{
+    struct replica_node *node = user;
+    struct cluster *cluster = cluster_of_host(node->host);
+    trap_note(&cluster->faults.trap, member_of_host(node->host), TRAP_OPEN);
+    checks_started(&cluster->checks, member_of_host(node->host));
+}
+
+static void on_out(void *user, enum gcs_out why, const char *detail)
+{
+    struct replica_node *node = user;
+    struct cluster *cluster = cluster_of_host(node->host);
+    uint32_t member = member_of_host(node->host);
+    trap_note(&cluster->faults.trap, member, TRAP_OUT);
+    checks_out(&cluster->checks, member, node->leaving);
+    (void)seat_out(cluster, member, node->leaving ? GCS_OUT_REMOVED : why, detail);
+}
+
+/* What its supervisor knows: whose death it may have to tell. */
+static void on_report(void *user, const struct replica_view_report *report)
+{
+    struct replica_node *node = user;
+    replica_load_report(cluster_of_host(node->host), member_of_host(node->host), report);
+}
+
 /* ---- life ---- */
 
 static int node_start(struct host *host, struct error *error)
@@ -127,15 +203,86 @@ static int node_start(struct host *host, struct error *error)
     struct replica_config config;
     host->program = node;
     node->host = host;
+    node->vault_process = vault_process(host->vault);
     make_config(host, &config);
     config.user = node;
+    config.view = on_report;
     checks_started(&cluster_of_host(host)->checks, member_of_host(host));
     int code = replica_create(&config, &node->replica, error);
     if (code < 0)
         return code;
-    struct replica_trace trace = {on_applied, on_released, node};
+    struct replica_trace trace = {.applied = on_applied,
+                                  .released = on_released,
+                                  .view = on_view,
+                                  .running = on_running,
+                                  .opened = on_opened,
+                                  .out = on_out,
+                                  .user = node};
     replica_set_trace(node->replica, &trace);
     return 0;
+}
+
+/* ---- operators, and other machines' supervisors ---- */
+
+struct request {
+    struct replica_node *node;
+    bool back, taken;
+    uint8_t remove;
+    const struct replica_view_report *dead;
+};
+
+static void leave_now(void *user)
+{
+    struct request *request = user;
+    struct error error = {{0}};
+    request->taken = replica_leave(request->node->replica, request->back, &error) == 0;
+    if (request->taken && !request->back)
+        request->node->leaving = true;
+}
+
+static void remove_now(void *user)
+{
+    struct request *request = user;
+    struct error error = {{0}};
+    request->taken = replica_remove(request->node->replica, request->remove, &error) == 0;
+}
+
+static void death_now(void *user)
+{
+    struct request *request = user;
+    const struct replica_view_report *dead = request->dead;
+    replica_death(request->node->replica, dead->node, dead->store, dead->incarnation_count,
+                  dead->incarnation_random);
+}
+
+static bool ask(struct host *host, void (*now)(void *user), struct request request)
+{
+    if (!host->up || !host->program)
+        return false;
+    request.node = host->program;
+    process_turn(host->process, now, &request);
+    return request.taken;
+}
+
+bool replica_node_leave(struct host *host, bool back)
+{
+    return ask(host, leave_now, (struct request){.back = back});
+}
+
+bool replica_node_remove(struct host *host, uint8_t node)
+{
+    return ask(host, remove_now, (struct request){.remove = node});
+}
+
+void replica_node_death(struct host *host, const struct replica_view_report *dead)
+{
+    (void)ask(host, death_now, (struct request){.dead = dead});
+}
+
+char *replica_node_status(const struct host *host)
+{
+    struct replica_node *node = host->program;
+    return node && node->replica ? replica_status_json(node->replica) : NULL;
 }
 
 static void node_destroy(struct host *host)

@@ -27,4 +27,21 @@ uint64_t replica_node_reads_waited(const struct host *host);
 /* The shape, kept by the load (replica_load.c). */
 const struct replica_shape *replica_load_shape(const struct cluster *cluster);
 
+/* The disk of a machine that joins a group that runs. */
+void replica_node_format(struct cluster *cluster, uint32_t member);
+
+/* Operators' requests; true where they were taken. */
+bool replica_node_leave(struct host *host, bool back);
+bool replica_node_remove(struct host *host, uint8_t node);
+
+/* A supervisor says that this one has ended. */
+void replica_node_death(struct host *host, const struct replica_view_report *dead);
+
+/* What a replica last told its supervisor (replica_load.c). */
+void replica_load_report(struct cluster *cluster, uint32_t member,
+                         const struct replica_view_report *report);
+
+/* JSON, for the caller to free; NULL: it is off. */
+char *replica_node_status(const struct host *host);
+
 #endif

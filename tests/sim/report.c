@@ -41,6 +41,9 @@ void report_add(struct report *report, const struct sim_result *result)
     report->reads_waited += result->reads_waited;
     report->resent += result->resent;
     report->duplicates += result->duplicates;
+    report->joins += result->joins;
+    report->snapshots += result->snapshots;
+    report->outs += result->outs;
 }
 
 void report_merge(struct report *report, const struct report *other)
@@ -58,6 +61,10 @@ void report_merge(struct report *report, const struct report *other)
     report->reads_waited += other->reads_waited;
     report->resent += other->resent;
     report->duplicates += other->duplicates;
+    report->joins += other->joins;
+    report->snapshots += other->snapshots;
+    report->outs += other->outs;
+    report->violations += other->violations;
 }
 
 static void print_tally(const char *name, const struct tally *tally)
@@ -70,17 +77,22 @@ static void print_tally(const char *name, const struct tally *tally)
 
 void report_print(const struct report *report)
 {
-    printf("%llu seeds\n", (unsigned long long)report->steps.count);
+    printf("%llu seeds held, %llu broke an invariant\n", (unsigned long long)report->steps.count,
+           (unsigned long long)report->violations);
     print_tally("steps", &report->steps);
     print_tally("operations", &report->operations);
     print_tally("places of the order", &report->order);
-    print_tally("epochs", &report->epochs);
+    print_tally("views", &report->epochs);
     print_tally("simulated ms", &report->simulated_ms);
     print_tally("faults that fired", &report->faults);
     for (int kind = 0; kind < FAULT_COUNT; kind++)
-        printf("    %-12s %8llu in %6llu seeds\n", fault_name((enum fault_kind)kind),
+        printf("    %-12s %8llu in %6llu seeds%s\n", fault_name((enum fault_kind)kind),
                (unsigned long long)report->by_kind[kind],
-               (unsigned long long)report->seeds_with_kind[kind]);
+               (unsigned long long)report->seeds_with_kind[kind],
+               report->by_kind[kind] ? "" : "   NEVER FIRED");
+    printf("  joined %llu, snapshots %llu, times out of the group %llu\n",
+           (unsigned long long)report->joins, (unsigned long long)report->snapshots,
+           (unsigned long long)report->outs);
     printf("  reads that waited %llu, requests sent again %llu, duplicates answered %llu\n",
            (unsigned long long)report->reads_waited, (unsigned long long)report->resent,
            (unsigned long long)report->duplicates);

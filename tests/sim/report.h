@@ -11,7 +11,7 @@ struct tally {
 struct report {
     struct tally steps, operations, order, epochs, faults, simulated_ms;
     uint64_t by_kind[FAULT_COUNT], seeds_with_kind[FAULT_COUNT];
-    uint64_t reads_waited, resent, duplicates;
+    uint64_t reads_waited, resent, duplicates, joins, snapshots, outs, violations;
 };
 
 void report_add(struct report *report, const struct sim_result *result);

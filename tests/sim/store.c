@@ -37,6 +37,7 @@ struct vault {
     STAILQ_HEAD(, held_batch) batches; /* not synced */
     uint64_t batch_count, process;
     bool formatted, fail_sync;
+    struct vault *incoming; /* a second store, on its way in; NULL: none */
     struct vault_counters counters;
 };
 
@@ -188,13 +189,59 @@ static int sim_write(struct store *base, const struct store_batch *batch, bool s
     return 0;
 }
 
+/* ---- snapshots ---- */
+
+struct store_snapshot {
+    struct record_tree records;
+};
+
+static int sim_snapshot_open(struct store *base, struct store_snapshot **ret_snapshot,
+                             struct error *error)
+{
+    (void)error;
+    struct store_snapshot *snapshot = sim_alloc(sizeof *snapshot);
+    RB_INIT(&snapshot->records);
+    tree_copy(&snapshot->records, &store_of(base)->vault->now);
+    *ret_snapshot = snapshot;
+    return 0;
+}
+
+static int sim_snapshot_scan(struct store *base, struct store_snapshot *snapshot, const void *from,
+                             size_t from_bytes,
+                             bool (*each)(void *user, const void *key, size_t key_bytes,
+                                          const void *value, size_t value_bytes),
+                             void *user, struct error *error)
+{
+    (void)base;
+    (void)error;
+    struct record *first = record_make(from, from_bytes, NULL, 0);
+    struct record *record = RB_NFIND(record_tree, &snapshot->records, first);
+    while (record && each(user, record->key, record->key_bytes, record->value, record->value_bytes))
+        record = RB_NEXT(record_tree, , record);
+    free(first);
+    return 0;
+}
+
+static void sim_snapshot_close(struct store *base, struct store_snapshot *snapshot)
+{
+    (void)base;
+    tree_free(&snapshot->records);
+    free(snapshot);
+}
+
 static void sim_close(struct store *base)
 {
     free(store_of(base));
 }
 
-static const struct store_ops sim_store_ops = {
-    .name = "sim", .get = sim_get, .scan = sim_scan, .write = sim_write, .close = sim_close};
+static const struct store_ops sim_store_ops = {.name = "sim",
+                                               .get = sim_get,
+                                               .scan = sim_scan,
+                                               .write = sim_write,
+                                               .snapshot_open = sim_snapshot_open,
+                                               .snapshot_scan = sim_snapshot_scan,
+                                               .snapshot_close = sim_snapshot_close,
+                                               .close = sim_close};
 
 int sim_store_open(struct vault *vault, bool create, struct store **ret_store, struct error *error)
 {
@@ -211,9 +258,50 @@ int sim_store_open(struct vault *vault, bool create, struct store **ret_store, s
     return 0;
 }
 
+/* ---- a store that comes in from another member ---- */
+
+int sim_store_open_incoming(struct vault *vault, struct store **ret_store, struct error *error)
+{
+    if (vault->incoming)
+        vault_destroy(vault->incoming);
+    vault->incoming = vault_create(vault->world);
+    return sim_store_open(vault->incoming, true, ret_store, error);
+}
+
+/* One rename, synced: what it replaces is gone, unless the process is dead already. What was
+ * written into it and not synced can still be lost. */
+int sim_store_promote(struct vault *vault, uint64_t process, struct error *error)
+{
+    struct vault *incoming = vault->incoming;
+    if (process != vault->process)
+        return 0;
+    if (!incoming)
+        return error_set(error, -ENOENT, "simulated: nothing has come in");
+    batches_settle(vault, UINT64_MAX, false);
+    tree_free(&vault->now);
+    tree_free(&vault->stable);
+    RB_ROOT(&vault->now) = RB_ROOT(&incoming->now);
+    RB_ROOT(&vault->stable) = RB_ROOT(&incoming->stable);
+    STAILQ_CONCAT(&vault->batches, &incoming->batches); /* what was not synced is lost still */
+    vault->batch_count = incoming->batch_count;
+    vault->counters.writes += incoming->counters.writes;
+    vault->counters.syncs += incoming->counters.syncs;
+    vault->formatted = true;
+    vault->incoming = NULL;
+    free(incoming);
+    return 0;
+}
+
+uint64_t vault_process(const struct vault *vault)
+{
+    return vault->process;
+}
+
 void vault_cut_process(struct vault *vault)
 {
     vault->process++;
+    if (vault->incoming)
+        vault->incoming->process++;
 }
 
 /* ---- the medium ---- */
@@ -233,6 +321,8 @@ void vault_destroy(struct vault *vault)
     batches_settle(vault, UINT64_MAX, false);
     tree_free(&vault->now);
     tree_free(&vault->stable);
+    if (vault->incoming)
+        vault_destroy(vault->incoming);
     free(vault);
 }
 

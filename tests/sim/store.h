@@ -20,6 +20,14 @@ bool vault_formatted(const struct vault *vault);
 int sim_store_open(struct vault *vault, bool create, struct store **ret_store,
                    struct error *error) WARN_UNUSED;
 
+/* A second, empty store next to it; what was there is removed. Later it takes the first one's
+ * place:
+ * @process: vault_process when the caller's process began; of a dead one it has no effect. */
+int sim_store_open_incoming(struct vault *vault, struct store **ret_store,
+                            struct error *error) WARN_UNUSED;
+int sim_store_promote(struct vault *vault, uint64_t process, struct error *error) WARN_UNUSED;
+uint64_t vault_process(const struct vault *vault);
+
 /* Writes through stores opened so far have no effect any more; they report success to the dead. */
 void vault_cut_process(struct vault *vault);
 

@@ -40,7 +40,8 @@ struct world {
     struct event **heap; /* heap[1 .. count] */
     uint32_t heap_count, heap_capacity;
     uint64_t steps, steps_max;
-    uint64_t trace_hash; /* of all that happened, in order: equal seeds, equal hashes */
+    uint64_t trace_hash;    /* of all that happened, in order: equal seeds, equal hashes */
+    uint32_t drift_ppm_max; /* clocks' rates differ from true time by at most this */
     bool trace;
     bool stopped;
     char violation[1024]; /* the first invariant that broke; empty: none */
@@ -88,6 +89,7 @@ struct process {
     struct world *world;
     const char *name;        /* borrowed */
     uint64_t boot_offset_ns; /* of its CLOCK_BOOTTIME against true time */
+    int64_t drift_ppm;       /* its clocks run faster by so much */
     int64_t wall_offset_ns;
     uint64_t turn_ns; /* its cached time */
     uint64_t paused_until_ns;
@@ -106,6 +108,9 @@ void process_turn(struct process *process, void (*call)(void *user), void *user)
 
 /* Stop it where it is, as SIGSTOP does, for `duration_ns`. */
 void process_pause(struct process *process, uint64_t duration_ns);
+
+/* Let it go on now, as SIGCONT does. */
+void process_resume(struct process *process);
 
 /* It is dead from here on: its events and tasks are gone, nothing of it runs any more. What it
  * allocated can be freed through its own functions afterwards: timers and queues of a dead process

@@ -30,7 +30,7 @@ static void carry_some(struct world *world)
 static void send_some(struct world *world, uint8_t i)
 {
     struct group *group = world->group;
-    if (group->nodes[i].alive && group->sent < GROUP_EVENTS_MAX / 2 &&
+    if (group->nodes[i].life == LIFE_UP && group->sent < GROUP_EVENTS_MAX / 4 &&
         group_multicast(group, i) == 0)
         world->run->multicasts++;
 }
@@ -41,14 +41,42 @@ static void crash_or_restart(struct world *world, uint8_t i)
     struct node *node = &group->nodes[i];
     if (!world->run->crashes)
         return;
-    if (!node->alive) {
+    if (node->life == LIFE_DOWN) {
         group_start(group, i);
     } else if (prng_chance(&world->prng, 1, 3u * world->group->n)) {
         uint32_t unstored = node->logged - node->stored;
         uint32_t keep = (uint32_t)prng_below(&world->prng, unstored + 1);
         group_crash(group, i, keep, prng_chance(&world->prng, 1, 2));
         world->run->crashed++;
+        for (uint8_t j = 0; j < group->n; j++)
+            if (j != i && prng_chance(&world->prng, 1, 4))
+                group_death(group, j, i);
     }
+}
+
+/* Only where the others are a quorum. A node that has lost its disk comes back
+ * as one that an operator adds. */
+static void lose_disk(struct world *world, uint8_t i)
+{
+    struct group *group = world->group;
+    bool whole = group->n > 2 && group->nodes[i].life == LIFE_UP && !group->nodes[i].witness &&
+                 group_view(group, i) == (1u << group->n) - 1;
+    for (uint8_t j = 0; j < group->n; j++)
+        whole = whole && group->nodes[j].running && group_epoch(group, j) == group_epoch(group, i);
+    if (!world->run->crashes || !whole || !prng_chance(&world->prng, 1, 5))
+        return;
+    group_crash(group, i, 0, false);
+    group_wipe(group, i);
+    group_start_outside(group, i, true);
+}
+
+static void pass_time(struct world *world)
+{
+    struct group *group = world->group;
+    group->now_ns += prng_below(&world->prng, 20000000);
+    for (uint8_t i = 0; i < group->n; i++)
+        if (prng_chance(&world->prng, 1, 2))
+            group_clock(group, i);
 }
 
 static void cut_or_connect(struct world *world)
@@ -69,28 +97,36 @@ static void any_step(struct world *world)
     struct group *group = world->group;
     uint8_t i = draw(world);
     uint64_t what = prng_below(&world->prng, 1000);
-    if (what < 500)
+    if (what < 480)
         carry_some(world);
-    else if (what < 600)
+    else if (what < 560)
         send_some(world, i);
-    else if (what < 700)
+    else if (what < 660)
         (void)group_store(group, i, few(world));
-    else if (what < 780)
+    else if (what < 740)
         (void)group_apply(group, i, few(world));
-    else if (what < 820)
+    else if (what < 790)
         (void)group_save(group, i);
-    else if (what < 920)
+    else if (what < 870)
         group_turn(group, i);
-    else if (what < 960)
+    else if (what < 920)
         group_tick(group, i);
-    else if (what < 970)
+    else if (what < 950)
+        pass_time(world);
+    else if (what < 960)
         (void)group_fetch(group, i);
-    else if (what < 975)
+    else if (what < 965)
         group_flush(group, i);
+    else if (what < 975)
+        world->run->reads += group_may_read(group, i);
+    else if (what < 978)
+        group_revive(group);
     else if (what < 992)
         cut_or_connect(world);
-    else
+    else if (what < 999)
         crash_or_restart(world, i);
+    else
+        lose_disk(world, i);
 }
 
 static void say_stuck(struct group *group, uint8_t i, const char *text)
@@ -106,18 +142,17 @@ static void say_stuck(struct group *group, uint8_t i, const char *text)
 static void check_end(struct world *world)
 {
     struct group *group = world->group;
+    uint8_t ranks;
     for (uint8_t i = 0; i < group->n; i++)
-        if (!group->nodes[i].alive)
+        if (group->nodes[i].life == LIFE_DOWN)
             group_start(group, i);
-    group_connect_all(group);
-    group_settle(group);
     bool converged = group_converge(group);
     for (uint8_t i = 0; i < group->n; i++)
-        if (group->nodes[i].failed)
-            say_stuck(group, i, group->nodes[i].failure);
+        if (group->nodes[i].life != LIFE_UP)
+            say_stuck(group, i, group->nodes[i].reason);
     for (uint8_t i = 0; i < group->n && !converged; i++)
-        if (gcs_core_waits_for(group->nodes[i].core))
-            say_stuck(group, i, gcs_core_waits_for(group->nodes[i].core));
+        if (group->nodes[i].life == LIFE_UP && gcs_core_waits_for(group->nodes[i].core, &ranks))
+            say_stuck(group, i, gcs_core_waits_for(group->nodes[i].core, &ranks));
     if (!converged)
         say_stuck(group, 0, "it runs");
 }
@@ -129,7 +164,8 @@ const char *random_run(uint64_t seed, struct random_run *run)
     prng_init(&world.prng, seed);
     uint64_t bits = prng_next(&world.prng);
     const struct gcs_measures measures = {bits & 1, bits & 2, bits & 4, bits & 8};
-    world.group = group_create(run->members, &measures, run->durability, run->window);
+    world.group = group_create(run->members, run->members, run->witnesses, &measures,
+                               run->durability, run->window);
     world.group->tracing = false;
     for (uint8_t i = 0; i < run->members; i++)
         group_start(world.group, i);
@@ -138,7 +174,8 @@ const char *random_run(uint64_t seed, struct random_run *run)
         any_step(&world);
     if (!world.group->violation[0])
         check_end(&world);
-    run->rounds += world.group->counts[GCS_FRAME_INSTALL];
+    run->views += world.group->counts[GCS_FRAME_INSTALL];
+    run->joined += world.group->counts[GCS_FRAME_WELCOME];
     memcpy(violation, world.group->violation, sizeof violation);
     group_destroy(world.group);
     return violation[0] ? violation : NULL;

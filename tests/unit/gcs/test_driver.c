@@ -29,23 +29,49 @@ static void loop_remove(struct loop *loop, struct loop_task *task)
     task->queued = false;
     STAILQ_REMOVE(&tasks, task, loop_task, entry);
 }
+enum { TIMERS_MAX = 64 };
+static struct {
+    struct loop_timer *timer;
+    uint64_t due_ns; /* 0: not running */
+} timers[TIMERS_MAX];
+
 static int timer_ok(struct loop *loop, struct loop_timer *timer)
 {
-    return 0;
+    for (int i = 0; i < TIMERS_MAX; i++)
+        if (!timers[i].timer) {
+            timers[i].timer = timer;
+            return 0;
+        }
+    return -ENOMEM;
 }
 static void timer_set(struct loop_timer *timer, uint64_t delay_ns)
 {
+    for (int i = 0; i < TIMERS_MAX; i++)
+        if (timers[i].timer == timer)
+            timers[i].due_ns = now_ns + delay_ns;
 }
-static void timer_none(struct loop_timer *timer)
+static void timer_stop(struct loop_timer *timer)
 {
+    for (int i = 0; i < TIMERS_MAX; i++)
+        if (timers[i].timer == timer)
+            timers[i].due_ns = 0;
+}
+static void timer_finish(struct loop_timer *timer)
+{
+    for (int i = 0; i < TIMERS_MAX; i++)
+        if (timers[i].timer == timer) {
+            timers[i].timer = NULL;
+            timers[i].due_ns = 0;
+        }
 }
 static const struct loop_ops loop_ops = {.now_ns = loop_now,
+                                         .clock_ns = loop_now,
                                          .defer = loop_add,
                                          .cancel = loop_remove,
                                          .timer_init = timer_ok,
                                          .timer_start = timer_set,
-                                         .timer_stop = timer_none,
-                                         .timer_finish = timer_none};
+                                         .timer_stop = timer_stop,
+                                         .timer_finish = timer_finish};
 static struct loop loop = {&loop_ops};
 
 static void turn(void)
@@ -55,6 +81,17 @@ static void turn(void)
         loop_remove(&loop, task);
         task->run(task);
     }
+}
+
+static void pass(uint64_t ns)
+{
+    now_ns += ns;
+    for (int i = 0; i < TIMERS_MAX; i++)
+        if (timers[i].due_ns && timers[i].due_ns <= now_ns) {
+            timers[i].due_ns = 0;
+            timers[i].timer->fire(timers[i].timer);
+        }
+    turn();
 }
 
 /* --- a connection that keeps what was sent
@@ -101,7 +138,8 @@ static struct net_transport transport = {&pipe_ops};
 struct owner {
     struct gcs *gcs;
     uint64_t received, delivered, epochs, released, indices;
-    bool running, failed, inside_call;
+    bool running, failed, readable, inside_call;
+    struct gcs_view view;
     uint8_t state[GCS_STATE_BYTES_MAX];
     size_t state_bytes;
 };
@@ -149,17 +187,45 @@ static void on_running(void *user, bool running, const char *waiting_for)
 static void on_window(void *user)
 {
 }
-static void on_fetch(void *user, uint64_t epoch, uint8_t origin, uint64_t from, uint64_t to)
+static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t rank)
 {
-    gcs_fetched(((struct owner *)user)->gcs, NULL);
+    ((struct owner *)user)->view = *view;
+}
+static void on_readable(void *user)
+{
+    ((struct owner *)user)->readable = true;
+}
+static void on_fetch(void *user, uint8_t peer, uint64_t index_from, uint32_t bytes_max,
+                     const uint8_t history[16])
+{
+    cr_assert_fail("nobody joins here");
+}
+static void on_snapshot_needed(void *user, const struct gcs_member *sponsor)
+{
+    ((struct owner *)user)->failed = true;
+}
+static void on_out(void *user, enum gcs_out why, const char *detail)
+{
+    ((struct owner *)user)->failed = true;
 }
 static void on_failed(void *user, const char *detail)
 {
     ((struct owner *)user)->failed = true;
 }
-static const struct gcs_callbacks callbacks = {on_received, on_store,    on_save,    on_deliver,
-                                               on_epoch,    on_released, on_running, on_window,
-                                               on_fetch,    on_failed};
+static const struct gcs_callbacks callbacks = {.received = on_received,
+                                               .store = on_store,
+                                               .save = on_save,
+                                               .deliver = on_deliver,
+                                               .epoch = on_epoch,
+                                               .view = on_view,
+                                               .released = on_released,
+                                               .running = on_running,
+                                               .window_open = on_window,
+                                               .readable = on_readable,
+                                               .fetch = on_fetch,
+                                               .snapshot_needed = on_snapshot_needed,
+                                               .out = on_out,
+                                               .failed = on_failed};
 
 static struct gcs_config config_of(uint32_t members, uint8_t node, struct owner *owner)
 {
@@ -466,13 +532,15 @@ static void peer_act(struct peer *peer, const struct gcs_action *action)
     } else if (action->kind == GCS_ACTION_DROP) {
         blob_unref(action->payload);
     }
-    cr_assert(action->kind != GCS_ACTION_CLOSE && action->kind != GCS_ACTION_FAILED, "%s",
-              action->text);
+    cr_assert(action->kind != GCS_ACTION_CLOSE && action->kind != GCS_ACTION_FAILED, "%s (%u)",
+              action->text, action->type);
 }
 
 static void peer_step(struct peer *peer, const struct gcs_event *event)
 {
-    (void)gcs_step(peer->core, event);
+    struct gcs_event timed = *event;
+    timed.now_ns = now_ns;
+    (void)gcs_step(peer->core, &timed);
 }
 
 static void peer_drain(struct peer *peer)
@@ -490,11 +558,11 @@ static void peer_take(struct peer *peer)
         uint16_t type = peer->pipe.kept[peer->taken].type;
         uint8_t *bytes = peer->pipe.kept[peer->taken].data;
         uint32_t count = peer->pipe.kept[peer->taken].bytes, head = count;
-        if (type == NET_FRAME_HELLO)
+        if (type == NET_FRAME_HELLO || type == GCS_FRAME_BOOK)
             continue;
-        struct gcs_event event = {.kind = GCS_EVENT_FRAME, .rank = 1, .type = type, .head = bytes};
+        struct gcs_event event = {.kind = GCS_EVENT_FRAME, .peer = 1, .type = type, .head = bytes};
         if (gcs_frame_has_payload(type)) {
-            head = gcs_frame_head_bytes(type, 2);
+            head = gcs_frame_head_bytes(type, bytes[0]);
             event.payload = blob_create(bytes + head, count - head);
         }
         event.head_bytes = head;
@@ -508,8 +576,10 @@ static void peer_take(struct peer *peer)
 static void exchange(struct peer *peer)
 {
     for (int round = 0; round < 50; round++) {
-        turn();
+        pass(2000000);
         peer_take(peer);
+        if (round % 25 == 24)
+            peer_step(peer, &(struct gcs_event){.kind = GCS_EVENT_TICK});
         peer_step(peer, &(struct gcs_event){.kind = GCS_EVENT_TURN});
         peer_drain(peer);
     }
@@ -519,22 +589,27 @@ static void peer_meet(struct peer *peer, struct owner *owner)
 {
     struct gcs_config outer = config_of(2, 1, NULL);
     struct net_hello hello = hello_of(1);
-    struct gcs_core_config config = {.member_count = 2,
-                                     .nodes = {1, 2},
-                                     .incarnation = {1, 1},
-                                     .store = {1},
+    struct gcs_core_config config = {.self = {{1, 1}, {1}, 1, 0, {0}},
                                      .limits = {outer.window_messages, outer.window_bytes,
                                                 outer.payload_bytes_max, GCS_DURABILITY_DISK},
-                                     .measures = {true, true, true, true}};
+                                     .measures = {true, true, true, true},
+                                     .heartbeat_ns = outer.heartbeat_ns,
+                                     .suspect_after_ns = outer.suspect_after_ns,
+                                     .lease_ns = outer.lease_ns,
+                                     .lag_after_ns = outer.lag_after_ns,
+                                     .start_wait_ns = outer.start_wait_ns,
+                                     .now_ns = now_ns};
+    config.founders.count = 2;
+    config.founders.members[0].node = 1;
+    config.founders.members[1].node = 2;
     memset(peer, 0, sizeof *peer);
     peer->pipe.conn.ops = &pipe_ops;
     peer->memory = calloc(1, gcs_core_bytes(&config));
     cr_assert_eq(gcs_core_init(peer->memory, &config, NULL, 0, &peer->core), 0);
     peer->handlers = gcs_accept(owner->gcs, &peer->pipe.conn, &hello);
     peer_step(peer, &(struct gcs_event){.kind = GCS_EVENT_START});
-    struct gcs_event up = {.kind = GCS_EVENT_LINK_UP, .rank = 1, .store = {2}};
-    up.incarnation = (struct gcs_incarnation){1, 2};
-    peer_step(peer, &up);
+    peer_step(peer, &(struct gcs_event){
+                        .kind = GCS_EVENT_LINK_UP, .peer = 1, .member = {{1, 2}, {2}, 2, 0, {0}}});
     peer_drain(peer);
     exchange(peer);
 }

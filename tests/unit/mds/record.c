@@ -177,7 +177,9 @@ Test(record, xattr_names)
 
 Test(record, state)
 {
-    struct state_record in = {1, 2, 3, 4, {5, 6}, {7, 8, 9, 10, 11, 12, {13, 14}}}, out = {0};
+    struct state_record
+        in = {1, 2, 3, 4, {5, 0, 7, 0, 0, 0, 9}, {5, 6}, {7, 8, 9, 10, 11, 12, {13, 14}}},
+        out = {0};
     struct writer w = fresh();
     record_write_state(&w, &in);
     cr_assert_eq(writer_used(&w), RECORD_STATE_BYTES);

@@ -58,6 +58,51 @@ Test(config, takes_values_and_sorts_members)
     cr_assert_eq(config.warnings, 0);
 }
 
+Test(config, times_of_views)
+{
+    struct mds_config config;
+    struct error error;
+    char text[1024];
+    snprintf(text, sizeof text,
+             "%s[order]\nheartbeat = 20ms\nsuspect_after = 60ms\nlease = 50ms\ndrift = 500\n"
+             "lag_after = 1s\nstart_wait = 0s\nhistory = 2M\n[replica]\nwitness = yes\n",
+             good);
+    cr_assert_eq(read_text(text, true, &config, &error), 0, "%s", error.text);
+    cr_assert_eq(config.replica.suspect_after_ns, 60000000);
+    cr_assert_eq(config.replica.lease_ns, 50000000);
+    cr_assert_eq(config.replica.drift_ppm, 500);
+    cr_assert_eq(config.replica.lag_after_ns, 1000000000);
+    cr_assert_eq(config.replica.start_wait_ns, 0);
+    cr_assert_eq(config.replica.history_bytes, 2 << 20);
+    cr_assert_eq(config.replica.give_up_ns, 410000000, "follows from the others");
+    cr_assert(config.replica.witness && !config.replica.assume_no_partition);
+    cr_assert_eq(config.warnings, 0);
+}
+
+Test(config, what_has_a_price_is_warned_of)
+{
+    static const char *const cases[] = {"assume_no_partition = yes\n", "lease = 500ms\n"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mds_config config;
+        struct error error;
+        char text[1024];
+        snprintf(text, sizeof text, "%s[order]\n%s", good, cases[i]);
+        cr_assert_eq(read_text(text, true, &config, &error), 0, "%s", error.text);
+        cr_expect_eq(config.warnings, 1, "case %zu", i);
+    }
+}
+
+/* A replica that was added later is in nobody's list. */
+Test(config, members_are_contacts)
+{
+    struct mds_config config;
+    struct error error;
+    char text[1024];
+    snprintf(text, sizeof text, "%s[replica]\nnode = 9\n", good);
+    cr_assert_eq(read_text(text, true, &config, &error), 0, "%s", error.text);
+    cr_assert_eq(config.replica.member_count, 3);
+}
+
 Test(config, members_in_one_line)
 {
     struct mds_config config;
@@ -77,7 +122,6 @@ Test(config, says_what_is_wrong)
     } cases[] = {
         {"[replica]\nnode = 0\n", "1 to 255"},
         {"[replica]\nnode = 2x\n", "node = 2x"},
-        {"[replica]\nnode = 9\n", "node 9 is not among"},
         {"[replica]\nlisten = nowhere\n", "listen = nowhere"},
         {"[replica]\nlisten = a:b\n", "listen = a:b"},
         {"[replica]\nlisten = 127.0.0.1:70000\n", "70000"},
@@ -94,6 +138,15 @@ Test(config, says_what_is_wrong)
         {"[storage]\ncompression = maybe\n", "yes or no"},
         {"[order]\nheartbeat = 0\n", "duration"},
         {"[order]\nmeasures = magic\n", "subset"},
+        {"[order]\nheartbeat = 200ms\n", "three heartbeats"},
+        {"[order]\nsuspect_after = 149ms\n", "three heartbeats"},
+        {"[order]\nlease = 100ms\n", "two heartbeats"},
+        {"[order]\nlag_after = 399ms\n", "sooner than"},
+        {"[order]\ngive_up = 299ms\n", "shorter than a lease"},
+        {"[order]\ndrift = 200001\n", "0 to 200000"},
+        {"[order]\nhistory = 1K\n", "size"},
+        {"[order]\nassume_no_partition = perhaps\n", "yes or no"},
+        {"[replica]\nwitness = 1\n", "yes or no"},
         {"[limits]\ninline_max = 1M\n", "64.0 KiB"},
         {"[limits]\nclients_max = -1\n", "clients_max"},
         {"[security]\nauth = tls\n", "auth"},

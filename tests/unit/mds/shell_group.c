@@ -41,15 +41,22 @@ struct group {
     char names[65536];   /* of a listing, each followed by a blank */
 };
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+static void store_directory(const struct node *node, bool incoming, char directory[160])
+{
+    snprintf(directory, 160, "%s/store-%u%s", node->group->directory, node->id,
+             incoming ? "-incoming" : "");
+}
+
+static int open_store(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error)
 {
     struct node *node = user;
-    char directory[128];
-    snprintf(directory, sizeof directory, "%s/store-%u", node->group->directory, node->id);
+    char directory[160];
+    store_directory(node, which == REPLICA_STORE_INCOMING, directory);
     const struct store_leveldb_config config = {.directory = directory,
                                                 .block_cache_bytes = 1 << 20,
                                                 .write_buffer_bytes = 1 << 20,
-                                                .create = create};
+                                                .create = which != REPLICA_STORE_CURRENT};
     return store_leveldb_open(&config, ret_store, error);
 }
 

@@ -14,10 +14,11 @@ static struct identity example(void)
                                 .lineage_random = 77,
                                 .lineage_generation = 1,
                                 .node = 2,
+                                .standing = IDENTITY_ADDED,
                                 .store = {9, 8},
                                 .member_count = 2};
     identity.members[0] = (struct gcs_member){.node = 1, .address = "a:7401"};
-    identity.members[1] = (struct gcs_member){.node = 2, .address = "b:7402"};
+    identity.members[1] = (struct gcs_member){.node = 2, .witness = true, .address = "b:7402"};
     return identity;
 }
 
@@ -131,9 +132,11 @@ static void kept_drop(void)
     kept = (struct kept){0};
 }
 
-static int open_kept(void *user, bool create, struct store **ret_store, struct error *error)
+static int open_kept(void *user, enum replica_store which, struct store **ret_store,
+                     struct error *error)
 {
     static struct store_ops ops;
+    bool create = which == REPLICA_STORE_NEW;
     if (create == kept.made)
         return error_set(error, create ? -EEXIST : -ENOENT, "store");
     if (create) {
@@ -210,15 +213,58 @@ Test(format, refuses_what_does_not_fit)
     cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
     cr_expect_not_null(strstr(error.text, "beta"), "%s", error.text);
     config.cluster_name = "alpha";
-    config.member_count = 1;
-    config.members[0] = birth.members[1];
-    cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
-    config.member_count = 0;
     birth.members[0].node = 4;
     cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
     birth = birth_example();
+    birth.members[1].witness = true;
+    cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
+    cr_expect_not_null(strstr(error.text, "correct witness"), "%s", error.text);
+    birth.members[0].witness = config.witness = true;
+    cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
+    cr_expect_not_null(strstr(error.text, "no witness"), "%s", error.text);
+    config.witness = false;
+    birth = birth_example();
     birth.name = "";
     cr_expect_eq(replica_format(&config, &birth, &error), -EINVAL);
+    birth = birth_example();
+    cr_expect_eq(replica_join_format(&config, &birth, &error), -EINVAL);
+    cr_expect_not_null(strstr(error.text, "a member already"), "%s", error.text);
     cr_expect_not(kept.made, "a refused birth made a store");
     memory_disk_destroy(memory);
+}
+
+/* Neither one that joins nor a witness has a store of its own making. */
+Test(format, without_a_store)
+{
+    static const struct {
+        uint8_t node;
+        bool witness;
+        int (*format)(const struct replica_config *, const struct replica_birth *, struct error *);
+        enum identity_standing standing;
+    } cases[] = {{4, true, replica_format, IDENTITY_MEMBER},
+                 {9, false, replica_join_format, IDENTITY_ADDED},
+                 {9, true, replica_join_format, IDENTITY_ADDED}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct memory_disk *memory = memory_disk_create();
+        struct replica_birth birth = birth_example();
+        struct replica_config config;
+        struct identity identity;
+        struct error error;
+        birth.members[1].witness = true;
+        birth.lineage_generation = 6;
+        replica_config_defaults(&config);
+        config.disk = memory_disk_handle(memory);
+        config.store_open = open_kept;
+        config.node = cases[i].node;
+        config.witness = cases[i].witness;
+        cr_assert_eq(cases[i].format(&config, &birth, &error), 0, "case %zu: %s", i, error.text);
+        cr_expect_not(kept.made, "case %zu made a store", i);
+        cr_assert_eq(identity_read(config.disk, &identity, &error), 0);
+        cr_expect_eq(identity.standing, cases[i].standing);
+        cr_expect_eq(identity.witness, cases[i].witness);
+        cr_expect_eq(identity.lineage_generation, 6);
+        cr_expect(identity.member_count == 2 && identity.members[1].witness);
+        cr_expect_eq(cases[i].format(&config, &birth, &error), -EEXIST);
+        memory_disk_destroy(memory);
+    }
 }

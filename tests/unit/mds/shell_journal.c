@@ -15,8 +15,8 @@ struct rig {
     struct journal *journal;
     struct gcs_position applied;
     uint64_t stored_seq, wait_stored, allowed, by_all_seq;
-    uint64_t fetched, fetch_first;
-    bool fetch_ended, saved;
+    uint64_t remembered, remembered_first;
+    bool saved;
     int failed;
     uint64_t recovered, recover_next;
 };
@@ -35,22 +35,6 @@ static void on_saved(void *user)
     struct rig *rig = user;
     rig->saved = true;
     loop_uv_stop(rig->loop);
-}
-
-static void on_fetched(void *user, const struct gcs_message *message)
-{
-    struct rig *rig = user;
-    if (!message) {
-        rig->fetch_ended = true;
-        loop_uv_stop(rig->loop);
-        return;
-    }
-    char text[32];
-    snprintf(text, sizeof text, "message %llu", (unsigned long long)message->seq);
-    cr_assert_eq(message->seq, rig->fetch_first + rig->fetched);
-    cr_assert_eq(message->payload->bytes, strlen(text));
-    cr_assert_eq(memcmp(message->payload->data, text, strlen(text)), 0);
-    rig->fetched++;
 }
 
 static void on_allowed(void *user, uint64_t index)
@@ -87,7 +71,6 @@ static void rig_open(struct rig *rig)
         .user = rig,
         .stored = on_stored,
         .saved = on_saved,
-        .fetched = on_fetched,
         .allowed = on_allowed,
         .stored_by_all = on_stored_by_all,
         .failed = on_failed,
@@ -225,23 +208,42 @@ Test(journal, forgets_only_what_store_and_members_have)
     rig_finish(&rig);
 }
 
-Test(journal, fetches_a_run_of_one_origin)
+static void note(struct rig *rig, uint64_t index, uint64_t seq)
+{
+    struct gcs_message message = {.epoch = 1, .seq = seq, .ts = seq};
+    journal_applied(rig->journal, &message, index, (struct hash128){index, 7});
+}
+
+static int on_remembered(void *user, const struct gcs_message *message, uint64_t index,
+                         struct hash128 hash)
+{
+    struct rig *rig = user;
+    if (rig->remembered == 0)
+        rig->remembered_first = index;
+    cr_assert_eq(index, rig->remembered_first + rig->remembered);
+    cr_assert(hash128_equal(hash, (struct hash128){index, 7}));
+    cr_assert_eq(message->seq == 0, message->payload == NULL);
+    rig->remembered++;
+    return 0;
+}
+
+Test(journal, remembers_the_newest_part_of_the_order)
 {
     struct rig rig = rig_make();
     rig_open(&rig);
     store_all(&rig, 1, 100);
-    rig.fetch_first = 20;
-    journal_fetch(rig.journal, 1, 0, 20, 60);
-    loop_uv_run(rig.loop);
-    cr_assert(rig.fetch_ended);
-    cr_assert_eq(rig.fetched, 41);
-    rig.fetched = 0;
-    rig.fetch_ended = false;
-    journal_fetch(rig.journal, 2, 0, 1, 5);
-    cr_assert_not(rig.fetch_ended, "never from inside the call");
-    loop_uv_run(rig.loop);
-    cr_assert(rig.fetch_ended);
-    cr_assert_eq(rig.fetched, 0, "there is no epoch 2");
+    note(&rig, 1, 0); /* the epoch's event */
+    for (uint64_t seq = 1; seq <= 100; seq++)
+        if (seq != 40) /* a gap: what is before it is of no use */
+            note(&rig, seq + 1, seq);
+    journal_close(rig.journal);
+    rig_open(&rig);
+    cr_assert_eq(journal_remembered(rig.journal, 91, on_remembered, &rig), 0);
+    cr_assert_eq(rig.remembered_first, 42);
+    cr_assert_eq(rig.remembered, 50, "41 .. 90 have the indices 42 .. 91");
+    rig.remembered = 0;
+    cr_assert_eq(journal_remembered(rig.journal, 500, on_remembered, &rig), 0);
+    cr_assert_eq(rig.remembered, 0, "the log does not reach the state");
     rig_finish(&rig);
 }
 

@@ -37,8 +37,10 @@ static void keep(struct store *store)
 {
 }
 
-static int open_store(void *user, bool create, struct store **ret_store, struct error *error)
+static int open_store(void *user, enum replica_store which, struct store **ret_store,
+                      struct error *error)
 {
+    bool create = which == REPLICA_STORE_NEW;
     if (create != !kept)
         return error_set(error, -EINVAL, "store");
     if (create) {
@@ -297,14 +299,14 @@ Test(strangers, are_refused_with_a_reason)
         {{.version = NET_HELLO_VERSION + 1, .role = NET_ROLE_CLIENT}, "version"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_CLIENT, .cluster = {9}}, "cluster"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 2, .cluster = {3}},
-         "member"},
+         "incarnation"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_MEMBER, .node = 1, .cluster = {3}},
-         "member"},
+         "another node"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 2}, "cluster"},
         {{.version = NET_HELLO_VERSION, .role = NET_ROLE_SUPERVISOR, .node = 1, .cluster = {3}},
          "itself"},
-        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2, .cluster = {3}},
-         "state"},
+        {{.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2, .cluster = {9}},
+         "lineage"},
     };
     struct rig rig;
     rig_make(&rig, 7881, true);
@@ -381,6 +383,13 @@ Test(strangers, nonsense_from_an_operator_is_answered)
         "{\"verb\":1}",
         "{\"verb\":\"dance\"}",
         "{\"verb\":\"create\"}",
+        "{\"verb\":\"join\"}",
+        "{\"verb\":\"leave\"}", /* the only member */
+        "{\"verb\":\"remove\"}",
+        "{\"verb\":\"remove\",\"node\":1000}",
+        "{\"verb\":\"drain\",\"on\":1}",
+        "{\"verb\":\"force\"}",
+        "{\"verb\":\"force\",\"name\":\"x\",\"lineage\":\"0011223344556677\"}",
         "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"12\"}",
         "{\"verb\":\"create\",\"name\":\"x\",\"cluster\":\"00112233445566778899aabbccddeeff\","
         "\"lineage\":\"0011223344556677\",\"members\":[{\"node\":300,\"address\":\"a:1\"}]}",

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODEL_KEYS = 200, RANDOM_BATCHES = 400, PAIR_ROUNDS = 2000 };
+enum { MODEL_KEYS = 200, RANDOM_BATCHES = 400, PAIR_ROUNDS = 2000, SNAPSHOTS = 100 };
 
 static struct store_batch *batch_new(void)
 {
@@ -149,6 +149,59 @@ static void check_scans(struct store *store)
     store_batch_destroy(batch);
 }
 
+static struct store_snapshot *snapshot_new(struct store *store)
+{
+    struct store_snapshot *snapshot = NULL;
+    struct error error;
+    cr_assert_eq(store_snapshot_open(store, &snapshot, &error), 0, "%s", error.text);
+    return snapshot;
+}
+
+static void expect_snapshot(struct store *store, struct store_snapshot *snapshot, const char *from,
+                            unsigned count_max, const char *text)
+{
+    struct listing listing = {.left = count_max};
+    cr_assert_eq(
+        store_snapshot_scan(store, snapshot, from, strlen(from), listing_add, &listing, NULL), 0);
+    cr_assert_str_eq(listing.text, text, "from \"%s\"", from);
+}
+
+/* What is written after the opening of a snapshot is not in it; two of them do not meet. */
+static void check_snapshots(struct store *store)
+{
+    struct store_batch *batch = batch_new();
+    struct store_snapshot *empty = snapshot_new(store);
+    put(batch, "a", "1");
+    put(batch, "b", "2");
+    put(batch, "d", "4");
+    write_batch(store, batch, true);
+    struct store_snapshot *first = snapshot_new(store);
+    put(batch, "a", "new");
+    delete(batch, "b");
+    put(batch, "c", "3");
+    write_batch(store, batch, true);
+    struct store_snapshot *second = snapshot_new(store);
+    delete(batch, "a");
+    delete(batch, "c");
+    delete(batch, "d");
+    write_batch(store, batch, true);
+    expect_snapshot(store, empty, "", 99, "");
+    expect_snapshot(store, first, "", 99, "a=1 b=2 d=4 ");
+    expect_snapshot(store, second, "", 99, "a=new c=3 d=4 ");
+    expect_snapshot(store, first, "b", 99, "b=2 d=4 "); /* from a key that is there, */
+    expect_snapshot(store, first, "aa", 99, "b=2 d=4 ");
+    expect_snapshot(store, first, "c", 99, "d=4 "); /* and one that came later */
+    expect_snapshot(store, first, "e", 99, "");
+    expect_snapshot(store, first, "a", 2, "a=1 b=2 ");
+    store_snapshot_close(store, first);
+    expect_snapshot(store, second, "b", 99, "c=3 d=4 ");
+    store_snapshot_close(store, empty);
+    store_snapshot_close(store, second);
+    store_snapshot_close(store, NULL);
+    expect_scan(store, "", "", 99, "");
+    store_batch_destroy(batch);
+}
+
 struct model {
     int values[MODEL_KEYS]; /* 0: absent */
     int next;
@@ -231,6 +284,46 @@ static void *pair_reader(void *user)
     return NULL;
 }
 
+/* The same of a snapshot, and twice the same. */
+static void *pair_snapshots(void *user)
+{
+    struct pair *pair = user;
+    while (atomic_load(&pair->seen) < SNAPSHOTS) {
+        struct store_snapshot *snapshot = snapshot_new(pair->store);
+        char text[32] = {0}, again[32] = {0};
+        cr_assert_eq(store_snapshot_scan(pair->store, snapshot, "x", 1, pair_collect, text, NULL),
+                     0);
+        cr_assert_eq(store_snapshot_scan(pair->store, snapshot, "x", 1, pair_collect, again, NULL),
+                     0);
+        store_snapshot_close(pair->store, snapshot);
+        cr_assert_str_eq(text, text + 16);
+        cr_assert_str_eq(text, again);
+        atomic_fetch_add(&pair->seen, 1);
+    }
+    return NULL;
+}
+
+/* Records come and go while snapshots are taken. */
+static void check_snapshot_moment(struct store *store)
+{
+    struct pair pair = {.store = store};
+    struct store_batch *batch = batch_new();
+    pthread_t reader;
+    cr_assert_eq(pthread_create(&reader, NULL, pair_snapshots, &pair), 0);
+    for (int i = 0; atomic_load(&pair.seen) < SNAPSHOTS; i++) {
+        if (i % 2) {
+            delete(batch, "x");
+            delete(batch, "y");
+        } else {
+            put(batch, "x", "both");
+            put(batch, "y", "both");
+        }
+        write_batch(store, batch, false);
+    }
+    pthread_join(reader, NULL);
+    store_batch_destroy(batch);
+}
+
 static void check_moment(struct store *store)
 {
     struct pair pair = {.store = store};
@@ -256,13 +349,16 @@ void store_contract_run(const struct store_fixture *fixture)
     check_batches(store);
     check_bytes(store);
     check_scans(store);
+    check_snapshots(store);
     check_random(store, &model);
     model_check(store, &model);
     if (fixture->reopen) {
         store = fixture->reopen(fixture->user, store);
         model_check(store, &model);
     }
-    if (fixture->threads)
+    if (fixture->threads) {
         check_moment(store);
+        check_snapshot_moment(store);
+    }
     store_close(store);
 }

@@ -1,0 +1,233 @@
+/* Suspicion: who is there, and whether a change of view is due.
+ *
+ * Source: docs/protocol.md, section 4 (Suspect). A member is missing when nothing was heard of it
+ * for suspect_after, when its link has been broken for two heartbeats (a reset link is back
+ * sooner), or when it is known to have ended. None of that is proof but the death notice. Members
+ * tell each other whom they hear, so that a broken pair is seen by all. A member that has stood
+ * still itself does not blame the others for it. Deviation: "a closed link: suspicion starts at
+ * once" is here a shorter time-out, because with the death notice nothing is gained by less. */
+#include "gcs-fastdelivery/core_state.h"
+
+#include <errno.h>
+
+enum { BROKEN_HEARTBEATS = 2 };
+
+uint64_t random_below(struct gcs_core *core, uint64_t limit)
+{
+    core->random ^= core->random >> 12;
+    core->random ^= core->random << 25;
+    core->random ^= core->random >> 27;
+    return limit ? core->random * 0x2545f4914f6cdd1du % limit : 0;
+}
+
+static bool is_missing(const struct gcs_core *core, uint8_t rank)
+{
+    uint8_t peer = core->peer_of_rank[rank];
+    if (rank == core->self)
+        return false;
+    if (core->standings[rank].gone)
+        return peer == NONE; /* a new incarnation is there already */
+    if (peer != NONE && core->peers[peer].resume_known &&
+        !(core->peers[peer].resume_flags & (GCS_FLAG_MEMBER | GCS_FLAG_CANDIDATE)) &&
+        !same_incarnation(&core->peers[peer].member.incarnation,
+                          &core->view.members[rank].incarnation))
+        return true; /* it has begun anew, outside: it lost what made it a member */
+    if (peer != NONE)
+        return core->now - core->peers[peer].heard_ns >= core->config.suspect_after_ns;
+    uint64_t down_ns = core->started_ns + core->config.start_wait_ns;
+    for (uint8_t p = 0; p < PEERS; p++)
+        if (core->peers[p].rank == rank && core->peers[p].down_ns)
+            down_ns = core->peers[p].down_ns;
+    return core->now >= down_ns + BROKEN_HEARTBEATS * core->config.heartbeat_ns;
+}
+
+/* Set of ranks. */
+uint8_t suspect_missing(const struct gcs_core *core)
+{
+    uint8_t set = 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (is_missing(core, j))
+            set |= bit(j);
+    return set;
+}
+
+/* Whom this member hears, as it tells the others. */
+uint8_t suspect_hears(const struct gcs_core *core)
+{
+    return (uint8_t)(all_members(core) & ~suspect_missing(core));
+}
+
+/* Whom anybody that is heard calls slow. */
+uint8_t suspect_slow(const struct gcs_core *core)
+{
+    uint8_t set = core->slow;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (core->peer_of_rank[j] != NONE && !is_missing(core, j))
+            set |= core->standings[j].slow;
+    return set;
+}
+
+void suspect_note(struct gcs_core *core, uint8_t rank, const struct gcs_frame *frame)
+{
+    if (rank == NONE || frame->epoch != core->epoch)
+        return;
+    core->standings[rank].hears = frame->hears;
+    core->standings[rank].slow = frame->slow;
+}
+
+static bool restarted(const struct gcs_core *core, uint8_t rank)
+{
+    const struct gcs_incarnation *known = &core->view.members[rank].incarnation;
+    uint8_t peer = core->peer_of_rank[rank];
+    if (rank == core->self)
+        return !same_incarnation(known, &core->config.self.incarnation);
+    return peer != NONE && !same_incarnation(known, &core->peers[peer].member.incarnation);
+}
+
+/* A pair of members that both are heard, one of which does not hear the other. */
+static bool pair_is_broken(const struct gcs_core *core, uint8_t missing)
+{
+    for (uint8_t j = 0; j < core->n; j++) {
+        uint8_t unheard = all_members(core) & (uint8_t) ~(core->standings[j].hears | missing);
+        if (j != core->self && !in(missing, j) && core->peer_of_rank[j] != NONE && unheard)
+            return true;
+    }
+    return false;
+}
+
+/* The last one with data can't go: nobody would be left. */
+static bool may_leave(const struct gcs_core *core, uint8_t rank)
+{
+    uint8_t staying = core->data;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (core->standings[j].leaving && j != rank)
+            staying &= (uint8_t)~bit(j);
+    return (staying & (uint8_t)~bit(rank)) != 0;
+}
+
+static bool wishes(const struct gcs_core *core)
+{
+    for (uint8_t i = 0; i < core->view.absent_count; i++)
+        if (core->absent_remove[i])
+            return true;
+    for (uint8_t j = 0; j < core->n; j++)
+        if ((core->standings[j].leaving && may_leave(core, j)) || core->standings[j].to_remove)
+            return true;
+    return false;
+}
+
+/* Whether this member sees a reason for another view, joiners apart. */
+bool suspect_change_due(struct gcs_core *core)
+{
+    uint8_t missing = suspect_missing(core);
+    bool due = core->stage != STAGE_RUNNING || missing || suspect_slow(core) || wishes(core) ||
+               pair_is_broken(core, missing);
+    for (uint8_t j = 0; j < core->n; j++)
+        due = due || restarted(core, j);
+    return due;
+}
+
+/* This member itself stood still: what it did not hear in that time says nothing. */
+void suspect_gap(struct gcs_core *core)
+{
+    uint64_t since = core->turned_ns ? core->now - core->turned_ns : 0;
+    core->turned_ns = core->now;
+    if (since < 3 * core->config.heartbeat_ns)
+        return;
+    for (uint8_t p = 0; p < PEERS; p++) {
+        struct peer *peer = &core->peers[p];
+        if (peer->up)
+            peer->heard_ns = least(core->now, peer->heard_ns + since);
+        else if (peer->down_ns)
+            peer->down_ns = least(core->now, peer->down_ns + since);
+    }
+}
+
+void suspect_death(struct gcs_core *core, const struct gcs_view_member *member)
+{
+    uint8_t rank = is_outside(core) ? NONE : view_rank(&core->view, member);
+    if (rank == NONE || rank == core->self ||
+        !same_incarnation(&core->view.members[rank].incarnation, &member->incarnation))
+        return;
+    core->standings[rank].gone = true;
+    struct peer *peer = peer_at(core, rank);
+    if (peer && same_incarnation(&peer->member.incarnation, &member->incarnation))
+        action_close(core, core->peer_of_rank[rank], "its supervisor says that it has ended");
+}
+
+/* --- leaving and removing --- */
+
+static void say_leave(struct gcs_core *core, uint8_t node, bool for_good)
+{
+    struct gcs_frame frame = {.type = GCS_FRAME_LEAVE,
+                              .epoch = core->epoch,
+                              .flags = for_good ? GCS_FLAG_REMOVED : 0,
+                              .target_node = node};
+    action_send(core, others(core), &frame, NULL);
+}
+
+int suspect_leave(struct gcs_core *core, bool back)
+{
+    if (core->stage != STAGE_RUNNING)
+        return GCS_E_NOT_RUNNING;
+    if (!may_leave(core, core->self))
+        return -EBUSY;
+    core->leaving = core->standings[core->self].leaving = true;
+    core->leaving_for_good = core->standings[core->self].leaving_for_good = !back;
+    say_leave(core, core->config.self.node, !back);
+    return 0;
+}
+
+static bool mark_removed(struct gcs_core *core, uint8_t node)
+{
+    const struct gcs_view_record *view = &core->view;
+    for (uint8_t i = 0; i < view->absent_count; i++)
+        if (view->absent[i].node == node)
+            return core->absent_remove[i] = true;
+    for (uint8_t k = 0; k < core->n; k++)
+        if (view->members[k].node == node && is_missing(core, k))
+            return core->standings[k].to_remove = true;
+    return false;
+}
+
+int suspect_remove(struct gcs_core *core, uint8_t node)
+{
+    const struct gcs_view_record *view = &core->view;
+    if (core->stage != STAGE_RUNNING)
+        return GCS_E_NOT_RUNNING;
+    if (mark_removed(core, node)) {
+        say_leave(core, node, true);
+        return 0;
+    }
+    for (uint8_t k = 0; k < core->n; k++)
+        if (view->members[k].node == node)
+            return -EBUSY;
+    return -ENOENT;
+}
+
+/* LEAVE: of the sender itself, or an operator's wish that it passes on. */
+void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
+{
+    if (frame->epoch != core->epoch)
+        return;
+    if (frame->target_node != core->view.members[from].node) {
+        (void)mark_removed(core, frame->target_node);
+        return;
+    }
+    core->standings[from].leaving = true;
+    core->standings[from].leaving_for_good = frame->flags & GCS_FLAG_REMOVED;
+}
+
+/* A wish is repeated until the view changes: a link may have broken. */
+void suspect_tick(struct gcs_core *core)
+{
+    const struct gcs_view_record *view = &core->view;
+    if (core->stage != STAGE_RUNNING)
+        return;
+    const struct standing *own = &core->standings[core->self];
+    if (own->leaving)
+        say_leave(core, core->config.self.node, own->leaving_for_good);
+    for (uint8_t i = 0; i < view->absent_count; i++)
+        if (core->absent_remove[i])
+            say_leave(core, view->absent[i].node, true);
+}

@@ -1,0 +1,364 @@
+/* Out of the group, and in again: closing and opening anew, snapshots, leaving on request.
+ *
+ * A replica that is out keeps its process and its listener. It gives up vote and log, opens again
+ * outside, and the group feeds it what it missed; where that is too much, everything is closed, a
+ * snapshot is fetched into a store of its own next to the old one, and only when it is whole and
+ * verified does it take the old one's place. All of it starts over after a crash at any point.
+ *
+ * Invariant: what closes and opens runs from a timer of the loop, never inside a callback of the
+ * group. Source: docs/protocol.md, section 4 (join, leave). */
+#include "mds/replica_internal.h"
+#include "mds/server.h"
+#include "mds/transfer.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const uint64_t pause_ns_least = 100000000, pause_ns_most = 5000000000;
+static const uint64_t leave_poll_ns = 5000000, leave_patience_ns = 1000000000;
+
+/* The group has spoken for the last time: go on from the loop. */
+static void end_group(struct replica *replica, uint64_t pause_ns)
+{
+    replica->outside.ending = true;
+    replica->running = replica->in_view = replica->is_lowest = false;
+    if (!replica->unserved_since_ns)
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
+    loop_timer_start(&replica->outside.again, pause_ns);
+}
+
+void outside_out(struct replica *replica, enum gcs_out why, const char *detail)
+{
+    struct outside *outside = &replica->outside;
+    log_warning("replica", "out of the group: %s", detail);
+    if (replica->trace.out)
+        replica->trace.out(replica->trace.user, why, detail);
+    bool back = why == GCS_OUT_EXCLUDED && !(outside->leaving && !outside->leave_back);
+    outside->standing = why == GCS_OUT_DIVERGED ? STANDING_DIVERGED : STANDING_OUT;
+    outside->stay_away = !back && why != GCS_OUT_DIVERGED;
+    end_group(replica, 0);
+}
+
+void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor)
+{
+    log_info("replica",
+             "what was missed is more than the others remember: node %u gives a snapshot",
+             sponsor->node);
+    replica->outside.standing = STANDING_EMPTY;
+    replica->outside.sponsor = *sponsor;
+    end_group(replica, 0);
+}
+
+/* --- snapshots --- */
+
+/* Doubled each time, and up to half as long again by chance. */
+static uint64_t next_pause(struct outside *outside)
+{
+    uint64_t pause = outside->pause_ns ? outside->pause_ns : pause_ns_least;
+    outside->pause_ns = 2 * pause < pause_ns_most ? 2 * pause : pause_ns_most;
+    return pause + prng_below(&outside->prng, pause / 2);
+}
+
+static bool try_contact(struct replica *replica, const struct gcs_member *member)
+{
+    if (member->node == replica->config.node || member->witness || !member->address[0])
+        return false;
+    replica->outside.sponsor = *member;
+    return true;
+}
+
+/* Whoever was a member last, then whoever is configured, in turn. */
+static bool next_contact(struct replica *replica)
+{
+    const struct gcs_view *view = &replica->view;
+    const struct replica_config *config = &replica->config;
+    const struct identity *identity = &replica->identity;
+    uint32_t count = view->member_count + config->member_count + identity->member_count;
+    for (uint32_t tries = 0; tries < count; tries++) {
+        uint32_t at = replica->outside.contact_next++ % count;
+        const struct gcs_member *member =
+            at < view->member_count ? &view->members[at]
+            : at - view->member_count < config->member_count
+                ? &config->members[at - view->member_count]
+                : &identity->members[at - view->member_count - config->member_count];
+        if (try_contact(replica, member))
+            return true;
+    }
+    return false;
+}
+
+static void end_transfer(struct replica *replica)
+{
+    struct outside *outside = &replica->outside;
+    transfer_receive_destroy(outside->receive);
+    store_close(outside->incoming);
+    outside->receive = NULL;
+    outside->incoming = NULL;
+    outside->whole = false;
+}
+
+static void received(void *user, int code, const char *detail)
+{
+    struct replica *replica = user;
+    struct outside *outside = &replica->outside;
+    if (code < 0) {
+        log_warning("replica", "the snapshot of node %u: %s", outside->sponsor.node, detail);
+        outside->sponsor.node = 0;
+    } else {
+        outside->whole = true;
+        outside->pause_ns = 0;
+    }
+    loop_timer_start(&outside->again, code < 0 ? next_pause(outside) : 0);
+}
+
+static int begin_transfer(struct replica *replica, struct error *error)
+{
+    struct outside *outside = &replica->outside;
+    const struct identity *identity = &replica->identity;
+    if (!outside->sponsor.node && !next_contact(replica))
+        return error_set(error, -EINVAL,
+                         "nobody is known to get a snapshot from; give the members "
+                         "in [group]");
+    struct transfer_receive_config config = {
+        .loop = replica->loop,
+        .transport = replica->config.transport,
+        .address = outside->sponsor.address,
+        .hello = {.version = NET_HELLO_VERSION,
+                  .role = NET_ROLE_TRANSFER,
+                  .node = replica->config.node,
+                  .lineage_random = identity->lineage_random,
+                  .lineage_generation = identity->lineage_generation,
+                  .incarnation_count = replica->incarnation.count,
+                  .incarnation_random = replica->incarnation.random},
+        .user = replica,
+        .done = received,
+    };
+    memcpy(config.hello.cluster, identity->cluster, sizeof config.hello.cluster);
+    memcpy(config.hello.store, identity->store, sizeof config.hello.store);
+    int rc = replica->config.store_open(replica->config.store_user, REPLICA_STORE_INCOMING,
+                                        &outside->incoming, error);
+    if (rc < 0)
+        return rc;
+    config.incoming = outside->incoming;
+    log_info("replica", "fetching a snapshot from node %u (%s)", outside->sponsor.node,
+             outside->sponsor.address);
+    rc = transfer_receive_start(&config, &outside->receive, error);
+    if (rc < 0) /* the address is of others' making */
+        received(replica, rc, error->text);
+    return 0;
+}
+
+/* The new store takes the old one's place; the mark follows, so that a crash in between fetches
+ * another one. */
+static int promote(struct replica *replica, struct error *error)
+{
+    struct outside *outside = &replica->outside;
+    bool keep_old = outside->standing == STANDING_DIVERGED;
+    end_transfer(replica);
+    outside->standing = STANDING_OUT;
+    return replica->config.store_promote(replica->config.store_user, keep_old, error);
+}
+
+/* --- again --- */
+
+static int open_outside(struct replica *replica, struct error *error)
+{
+    int rc = replica_open(replica, STANDING_OUT, error);
+    if (rc < 0)
+        return rc;
+    if (replica->trace.opened)
+        replica->trace.opened(replica->trace.user);
+    replica_begin(replica);
+    return 0;
+}
+
+static int remove_for_good(struct replica *replica, struct error *error)
+{
+    replica->identity.standing = IDENTITY_REMOVED;
+    int rc = identity_write(replica->config.disk, &replica->identity, error);
+    if (rc == 0)
+        rc = standing_leave(replica->config.disk, STANDING_OUT, error);
+    log_info("replica", "removed from the group: it stays away until it is added again, with an "
+                        "empty data directory");
+    return rc;
+}
+
+static int go_on(struct replica *replica, struct error *error)
+{
+    struct outside *outside = &replica->outside;
+    if (outside->stay_away)
+        return remove_for_good(replica, error);
+    if (outside->whole) {
+        int rc = promote(replica, error);
+        return rc < 0 ? rc : open_outside(replica, error);
+    }
+    end_transfer(replica);
+    if (outside->standing == STANDING_OUT || replica->config.witness)
+        return open_outside(replica, error);
+    int rc = standing_leave(replica->config.disk, outside->standing, error);
+    return rc < 0 ? rc : begin_transfer(replica, error);
+}
+
+static void again(struct loop_timer *timer)
+{
+    struct replica *replica = CONTAINER_OF(timer, struct replica, outside.again);
+    struct error error = {{0}};
+    if (replica->phase == REPLICA_FAILED || replica->phase == REPLICA_STOPPING)
+        return;
+    replica_close(replica);
+    replica->phase = REPLICA_AWAY;
+    replica->outside.ending = replica->outside.leaving = false;
+    if (go_on(replica, &error) < 0)
+        replica_fail(replica, "%.400s", error.text);
+}
+
+int outside_start(struct replica *replica, struct error *error)
+{
+    struct outside *outside = &replica->outside;
+    const struct replica_config *config = &replica->config;
+    prng_init(&outside->prng, hash64(config->random, sizeof config->random));
+    int rc = standing_read(config->disk, &replica->identity, &outside->standing, error);
+    if (rc < 0)
+        return rc;
+    replica->phase = REPLICA_AWAY;
+    if (replica->identity.standing == IDENTITY_REMOVED) {
+        log_warning("replica", "this node was removed from the group and stays away");
+        return 0;
+    }
+    bool has_store = outside->standing == STANDING_IN || outside->standing == STANDING_OUT;
+    if (!has_store && !config->witness) {
+        loop_timer_start(&outside->again, 0);
+        return 0;
+    }
+    rc = replica_open(replica, has_store ? outside->standing : STANDING_OUT, error);
+    if (rc == 0)
+        replica_begin(replica);
+    return rc;
+}
+
+/* --- what operators ask --- */
+
+enum replica_standing replica_standing(const struct replica *replica)
+{
+    if (replica->identity.standing == IDENTITY_REMOVED)
+        return REPLICA_REMOVED;
+    if (replica->outside.receive)
+        return REPLICA_TRANSFERRING;
+    return replica->in_view ? REPLICA_MEMBER : REPLICA_JOINING;
+}
+
+static void leave_poll(struct loop_timer *timer)
+{
+    struct replica *replica = CONTAINER_OF(timer, struct replica, outside.leave);
+    struct outside *outside = &replica->outside;
+    if (!outside->leaving || !replica_is_live(replica))
+        return;
+    bool idle = replica->config.witness || submit_is_idle(replica);
+    int rc = GCS_E_NOT_RUNNING;
+    if (idle || loop_now_ns(replica->loop) >= outside->leave_deadline_ns)
+        rc = gcs_leave(replica->gcs, outside->leave_back);
+    if (rc == GCS_E_NOT_RUNNING)
+        loop_timer_start(timer, leave_poll_ns);
+    if (rc != -EBUSY)
+        return;
+    outside->leaving = false;
+    log_warning("replica", "it stays in the group: meanwhile nobody else has the data");
+}
+
+int replica_leave(struct replica *replica, bool back, struct error *error)
+{
+    struct outside *outside = &replica->outside;
+    if (!replica->running)
+        return error_set(error, -EAGAIN, "no epoch runs here; try again, or at another replica");
+    outside->leaving = true;
+    outside->leave_back = back;
+    outside->leave_deadline_ns = loop_now_ns(replica->loop) + leave_patience_ns;
+    server_drain(replica->server);
+    leave_poll(&outside->leave);
+    return 0;
+}
+
+int replica_remove(struct replica *replica, uint8_t node, struct error *error)
+{
+    int rc = replica->gcs ? gcs_remove(replica->gcs, node) : GCS_E_NOT_RUNNING;
+    if (rc == -EBUSY)
+        return error_set(error, rc, "node %u is there; ask it to leave", node);
+    if (rc == -ENOENT)
+        return error_set(error, rc, "node %u is not known to the group", node);
+    if (rc == GCS_E_NOT_RUNNING)
+        return error_set(error, -EAGAIN, "no epoch runs here; try again, or at another replica");
+    return rc;
+}
+
+void replica_death(struct replica *replica, uint8_t node, const uint8_t store[16],
+                   uint64_t incarnation_count, uint64_t incarnation_random)
+{
+    if (replica_is_live(replica))
+        gcs_death(replica->gcs, node, store, incarnation_count, incarnation_random);
+}
+
+void replica_drain(struct replica *replica, bool on)
+{
+    replica->draining = on;
+    if (on)
+        server_drain(replica->server);
+}
+
+bool replica_is_draining(const struct replica *replica)
+{
+    return replica->draining;
+}
+
+int replica_force(struct replica *replica, uint64_t lineage_random, uint64_t *ret_index,
+                  struct error *error)
+{
+    struct identity *identity = &replica->identity;
+    if (order_goes_on(replica))
+        return error_set(error, -EBUSY, "its epoch runs");
+    if (replica->config.witness || !replica->gcs || !replica->in_view)
+        return error_set(error, -EINVAL,
+                         "only a member with data can be the first of a new lineage");
+    replica_close(replica);
+    identity->lineage_generation++;
+    identity->lineage_random = lineage_random;
+    int rc = identity_write(replica->config.disk, identity, error);
+    if (rc == 0)
+        rc = replica_open(replica, STANDING_IN, error);
+    if (rc < 0) {
+        replica_fail(replica, "%.400s", error->text);
+        return rc;
+    }
+    replica->phase = REPLICA_SERVING;
+    rc = gcs_force(replica->gcs, ret_index);
+    if (rc < 0)
+        replica_fail(replica, "the group cannot go on alone from here");
+    return rc == 0 ? 0 : error_set(error, -EIO, "the group cannot go on alone from here");
+}
+
+void replica_transfer_status(const struct replica *replica,
+                             struct replica_transfer_status *ret_status)
+{
+    const struct outside *outside = &replica->outside;
+    memset(ret_status, 0, sizeof *ret_status);
+    if (outside->receive)
+        transfer_receive_status(outside->receive, ret_status);
+    ret_status->receiving = outside->receive != NULL;
+    ret_status->sponsor = outside->sponsor.node;
+    ret_status->sending = replica->sender ? transfer_sender_count(replica->sender) : 0;
+}
+
+/* --- begin and end --- */
+
+int outside_init(struct replica *replica)
+{
+    int rc = loop_timer_init(replica->loop, &replica->outside.again, again);
+    return rc < 0 ? rc : loop_timer_init(replica->loop, &replica->outside.leave, leave_poll);
+}
+
+void outside_finish(struct replica *replica)
+{
+    loop_timer_finish(&replica->outside.again);
+    loop_timer_finish(&replica->outside.leave);
+    end_transfer(replica);
+}

@@ -1,0 +1,31 @@
+/* What the disk says of this node's place in its group.
+ *
+ * The group's own state (the file `group`) is the vote of a member, or of a candidate. A node that
+ * is outside has none: the mark `outside` is written first, then vote and log go, so that a crash
+ * in between leaves a member that is told once more that it is out, and a node without a vote never
+ * takes itself for a founder. */
+#ifndef TUTTI_MDS_STANDING_H
+#define TUTTI_MDS_STANDING_H
+
+#include "mds/identity.h"
+
+enum standing {
+    STANDING_IN,       /* it has a vote, or is a founder that has not voted yet */
+    STANDING_OUT,      /* outside, with a store to go on from */
+    STANDING_EMPTY,    /* outside, and its store is none, or not to be used */
+    STANDING_DIVERGED, /* the same, and the store is evidence, to be put aside */
+};
+
+/* All block. 0 or negative errno. */
+int standing_read(struct disk *disk, const struct identity *identity, enum standing *ret_standing,
+                  struct error *error) WARN_UNUSED;
+
+/* Give up the vote and what the log holds. @standing: not IN. */
+int standing_leave(struct disk *disk, enum standing standing, struct error *error) WARN_UNUSED;
+
+/* What the last vote knew of addresses, for gcs_create(outside): on the heap, for the caller to
+ * free; NULL: nothing. */
+int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes,
+                      struct error *error) WARN_UNUSED;
+
+#endif

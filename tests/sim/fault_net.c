@@ -1,0 +1,154 @@
+/* Faults of the network between members. Blocks are counted, so that they may overlap. */
+#include "tests/sim/cluster.h"
+
+static void unblock(struct faults *faults, struct fault_task *task)
+{
+    struct cluster *cluster = faults->cluster;
+    sim_net_unblock(&cluster->net, task->a, task->b);
+    world_note(&cluster->world, "host %u reaches host %u again", task->a, task->b);
+}
+
+static void block(struct faults *faults, uint32_t from, uint32_t to, uint64_t duration_ns)
+{
+    struct cluster *cluster = faults->cluster;
+    if (cluster->net.blocked[from][to] > 100)
+        return;
+    world_note(&cluster->world, "host %u does not reach host %u", from, to);
+    sim_net_block(&cluster->net, from, to);
+    fault_heal_later(faults, unblock, from, to, duration_ns);
+}
+
+static void block_both(struct faults *faults, uint32_t a, uint32_t b, uint64_t duration_ns)
+{
+    block(faults, a, b, duration_ns);
+    block(faults, b, a, duration_ns);
+}
+
+/* Short ones, and those that are long enough for a change of view. */
+static uint64_t draw_duration(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    if (fault_draw(faults, 2))
+        return world_skewed(&cluster->world, SIM_MS(5), SIM_S(1));
+    return world_between(&cluster->world, cluster->suspect_after_ns / 2,
+                         cluster->suspect_after_ns * 4);
+}
+
+static bool draw_pair(struct faults *faults, uint32_t *ret_a, uint32_t *ret_b)
+{
+    uint32_t count = faults->cluster->member_count;
+    if (count < 2)
+        return false;
+    *ret_a = (uint32_t)fault_draw(faults, count);
+    *ret_b = (*ret_a + 1 + (uint32_t)fault_draw(faults, count - 1)) % count;
+    return true;
+}
+
+static bool cut_pair(struct faults *faults, bool both)
+{
+    uint32_t a, b;
+    if (!draw_pair(faults, &a, &b))
+        return false;
+    uint64_t duration_ns = draw_duration(faults);
+    block(faults, a, b, duration_ns);
+    if (both)
+        block(faults, b, a, duration_ns);
+    return true;
+}
+
+/* Down and up for about as long as it takes to be suspected, n times. */
+static void flap_once(struct faults *faults, struct fault_task *task)
+{
+    struct cluster *cluster = faults->cluster;
+    uint64_t about = cluster->suspect_after_ns;
+    uint64_t down_ns = world_between(&cluster->world, about / 2, about * 3 / 2);
+    block_both(faults, task->a, task->b, down_ns);
+    if (task->n > 1)
+        fault_later(faults, flap_once, task->a, task->b, task->n - 1,
+                    down_ns + world_between(&cluster->world, about / 4, about));
+}
+
+static bool flap(struct faults *faults)
+{
+    uint32_t a, b;
+    if (!draw_pair(faults, &a, &b))
+        return false;
+    fault_later(faults, flap_once, a, b, 2 + fault_draw(faults, 6), 0);
+    return true;
+}
+
+static void isolate_for(struct faults *faults, uint32_t host, uint64_t duration_ns)
+{
+    for (uint32_t other = 0; other < faults->cluster->member_count; other++)
+        if (other != host)
+            block_both(faults, host, other, duration_ns);
+}
+
+static void clog_one(struct faults *faults, struct fault_task *task)
+{
+    isolate_for(faults, task->a, task->n);
+}
+
+/* Each at a moment of its own, for a time of its own. */
+static bool clog_some(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    bool any = false;
+    for (uint32_t i = 0; i < cluster->member_count && cluster->member_count > 1; i++) {
+        if (fault_draw(faults, 2))
+            continue;
+        any = true;
+        fault_later(faults, clog_one, i, 0,
+                    world_between(&cluster->world, SIM_MS(50), cluster->suspect_after_ns * 4),
+                    world_between(&cluster->world, 0, cluster->suspect_after_ns * 2));
+    }
+    return any;
+}
+
+static bool isolate(struct faults *faults)
+{
+    if (faults->cluster->member_count < 2)
+        return false;
+    isolate_for(faults, (uint32_t)fault_draw(faults, faults->cluster->member_count),
+                draw_duration(faults));
+    return true;
+}
+
+static bool split(struct faults *faults)
+{
+    uint32_t count = faults->cluster->member_count, all = (1u << count) - 1;
+    uint32_t part = (uint32_t)fault_draw(faults, all + 1);
+    uint64_t duration_ns = draw_duration(faults);
+    if (part == 0 || part == all)
+        return false;
+    for (uint32_t a = 0; a < count; a++)
+        for (uint32_t b = 0; b < count; b++)
+            if ((part >> a & 1) && !(part >> b & 1))
+                block_both(faults, a, b, duration_ns);
+    return true;
+}
+
+bool fault_net(struct faults *faults, enum fault_kind kind)
+{
+    struct cluster *cluster = faults->cluster;
+    switch (kind) {
+    case FAULT_RESET:
+        return sim_net_reset(&cluster->net, (uint32_t)fault_draw(faults, cluster->member_count));
+    case FAULT_STALL:
+        return sim_net_stall(&cluster->net, world_skewed(&cluster->world, SIM_MS(2), SIM_S(2)));
+    case FAULT_PARTITION:
+        return cut_pair(faults, true);
+    case FAULT_ONE_WAY:
+        return cut_pair(faults, false);
+    case FAULT_FLAP:
+        return flap(faults);
+    case FAULT_CLOG:
+        return clog_some(faults);
+    case FAULT_ISOLATE:
+        return isolate(faults);
+    case FAULT_SPLIT:
+        return split(faults);
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,44 @@
+/* A trap: a member is killed right after the n-th time that something chosen happened there. */
+#ifndef TUTTI_SIM_TRAP_H
+#define TUTTI_SIM_TRAP_H
+
+#include "tests/sim/world.h"
+
+struct cluster;
+
+/* What can be waited for: frames between members by their type, sent or received, and moments of
+ * the program on the machine. */
+enum trap_moment {
+    TRAP_SENT = 0,       /* + enum gcs_frame_type */
+    TRAP_RECEIVED = 128, /* + enum gcs_frame_type */
+    TRAP_VIEW = 256,     /* a view was installed */
+    TRAP_EPOCH,          /* its event came */
+    TRAP_SAVE,           /* the group's state is to be saved */
+    TRAP_SAVED,
+    TRAP_STORE,
+    TRAP_FLUSH, /* the applied state was flushed */
+    TRAP_OUT,
+    TRAP_SNAPSHOT, /* one is needed, or a part of it came */
+    TRAP_OPEN,     /* the program opened what it has on disk */
+    TRAP_MOMENT_END,
+};
+
+enum { TRAP_ANYBODY = UINT32_MAX };
+
+struct trap {
+    struct cluster *cluster;
+    bool armed;
+    uint32_t member, moment, countdown, caught;
+    struct event event;
+};
+
+void trap_init(struct trap *trap, struct cluster *cluster);
+void trap_finish(struct trap *trap);
+
+/* Wait for something that is drawn. False: one is armed already. */
+bool trap_arm(struct trap *trap);
+
+/* It happened there. */
+void trap_note(struct trap *trap, uint32_t member, uint32_t moment);
+
+#endif

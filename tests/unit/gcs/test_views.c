@@ -1,0 +1,332 @@
+/* Views: docs/protocol.md, section 4, scenario by scenario. Members are named by their place; in
+ * sets the lowest bit is 0. */
+#include "group.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct gcs_measures fast = {true, true, true, true};
+
+static struct group *founded(uint8_t nodes, uint8_t founders, uint8_t witnesses)
+{
+    struct group *group = group_create(nodes, founders, witnesses, &fast, GCS_DURABILITY_DISK, 8);
+    for (uint8_t i = 0; i < founders; i++)
+        group_start(group, i);
+    group_connect_all(group);
+    group_wait(group, 100);
+    for (uint8_t i = 0; i < founders; i++)
+        cr_assert(group->nodes[i].running, "member %u never ran", i);
+    (void)group_story(group);
+    return group;
+}
+
+static void end(struct group *group)
+{
+    cr_assert(group_converge(group), "never at rest: %s", group->violation);
+    cr_assert_str_empty(group->violation, "%s", group->violation);
+    group_destroy(group);
+}
+
+static void send(struct group *group, uint8_t i, int count)
+{
+    for (; count; count--)
+        cr_assert_eq(group_multicast(group, i), 0);
+    group_settle(group);
+}
+
+static void expect_view(struct group *group, uint8_t i, uint16_t members, uint16_t absent)
+{
+    cr_assert_str_empty(group->violation, "%s", group->violation);
+    cr_assert(group->nodes[i].running, "%u does not run; it went:\n%s", i, group_story(group));
+    cr_assert_eq(group_view(group, i), members, "%u has view %x", i, group_view(group, i));
+    cr_assert_eq(group_absent(group, i), absent, "%u has absent %x", i, group_absent(group, i));
+}
+
+Test(views, a_crashed_member_is_left_out)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 2);
+    group_crash(group, 2, 0, false);
+    cr_assert_eq(group_multicast(group, 1), 0);
+    group_settle(group);
+    cr_assert_eq(group->nodes[1].released, 3, "released without member 2");
+    group_wait(group, 1000);
+    expect_view(group, 0, 3, 4);
+    expect_view(group, 1, 3, 4);
+    cr_assert_eq(group->nodes[1].released, 5);
+    end(group);
+}
+
+Test(views, a_restart_before_suspicion_keeps_the_members)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 2);
+    group_crash(group, 2, 0, false);
+    group_start(group, 2);
+    group_connect_all(group);
+    group_wait(group, 100);
+    for (uint8_t i = 0; i < 3; i++)
+        expect_view(group, i, 7, 0);
+    cr_assert_eq(group->views[2].members[2].incarnation.count, 2);
+    cr_assert_eq(group_epoch(group, 0), 2);
+    end(group);
+}
+
+/* Of three one may go, then of two the higher; the higher of two alone waits. */
+Test(views, three_two_one)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 0, 0, false);
+    group_wait(group, 1000);
+    expect_view(group, 1, 6, 1);
+    group_crash(group, 2, 0, false);
+    group_wait(group, 1000);
+    expect_view(group, 1, 2, 5);
+    send(group, 1, 1);
+    cr_assert_eq(group->nodes[1].released, group->nodes[1].delivered);
+    group_start(group, 0);
+    group_start(group, 2);
+    end(group);
+}
+
+Test(views, the_higher_of_two_waits_for_the_lower)
+{
+    struct group *group = founded(2, 2, 0);
+    group_crash(group, 0, 0, false);
+    group_wait(group, 3000);
+    uint8_t ranks;
+    cr_assert_eq(group_epoch(group, 1), 1);
+    cr_assert_not_null(gcs_core_waits_for(group->nodes[1].core, &ranks));
+    cr_assert_eq(ranks, 1);
+    cr_assert_not(group_may_read(group, 1));
+    group_start(group, 0);
+    end(group);
+}
+
+/* Two and two: the half with the lowest member goes on, the other does nothing. */
+Test(views, only_one_of_two_halves_goes_on)
+{
+    struct group *group = founded(4, 4, 0);
+    group_isolate(group, 3);
+    cr_assert_eq(group_multicast(group, 2), 0);
+    group_wait(group, 2000);
+    expect_view(group, 0, 3, 12);
+    expect_view(group, 1, 3, 12);
+    send(group, 0, 1);
+    cr_assert_eq(group_epoch(group, 2), 1);
+    cr_assert_eq(group->nodes[2].delivered, 1);
+    cr_assert_not(group_may_read(group, 2));
+    end(group);
+}
+
+Test(views, a_wiped_disk_does_not_vote)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 2);
+    group_crash(group, 1, 0, false);
+    group_crash(group, 2, 0, false);
+    group_wipe(group, 2);
+    group_start_outside(group, 2, true);
+    group_connect_all(group);
+    group_wait(group, 3000);
+    cr_assert_eq(group_epoch(group, 0), 1, "one of three with a wiped one is no quorum");
+    cr_assert_not(group_may_read(group, 0));
+    group_start(group, 1);
+    end(group);
+}
+
+/* Two with data and a witness: either of the two goes on with it. */
+Test(views, a_witness_makes_a_quorum_with_either)
+{
+    for (uint8_t dead = 0; dead < 2; dead++) {
+        struct group *group = founded(3, 3, 4);
+        send(group, 0, 1);
+        group_crash(group, dead, 0, false);
+        group_wait(group, 1500);
+        expect_view(group, (uint8_t)(1 - dead), (uint16_t)(7 & ~(1 << dead)),
+                    (uint16_t)(1 << dead));
+        send(group, (uint8_t)(1 - dead), 2);
+        group_start(group, dead);
+        end(group);
+    }
+}
+
+Test(views, one_voted_out_joins_by_being_fed)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 1);
+    group_flush(group, 2);
+    group_isolate(group, 4);
+    group_wait(group, 1000);
+    send(group, 0, 5);
+    group_connect_all(group);
+    group_wait(group, 100);
+    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    group_revive(group);
+    group_connect_all(group);
+    group_wait(group, 1000);
+    expect_view(group, 2, 7, 0);
+    cr_assert_eq(group->snapshots, 0);
+    cr_assert_gt(group->counts[GCS_FRAME_FEED], 4);
+    end(group);
+}
+
+Test(views, a_new_node_joins_by_a_snapshot)
+{
+    struct group *group = founded(4, 3, 0);
+    send(group, 0, 5);
+    group_start_outside(group, 3, true);
+    group_connect_all(group);
+    group_wait(group, 200);
+    cr_assert_eq(group->snapshots, 1);
+    end(group);
+}
+
+Test(views, a_node_that_nobody_added_stays_away)
+{
+    struct group *group = founded(4, 3, 0);
+    group_start_outside(group, 3, false);
+    group_connect_all(group);
+    group_wait(group, 500);
+    cr_assert_eq(group->nodes[3].life, LIFE_REMOVED);
+    end(group);
+}
+
+Test(views, one_that_leaves_is_told_when_all_have_the_next_view)
+{
+    struct group *group = founded(3, 3, 0);
+    cr_assert_eq(group_leave(group, 1, false), 0);
+    group_wait(group, 500);
+    cr_assert_eq(group->nodes[1].life, LIFE_REMOVED, "%d", group->nodes[1].life);
+    expect_view(group, 0, 5, 0);
+    expect_view(group, 2, 5, 0);
+    end(group);
+}
+
+Test(views, an_absent_one_is_removed)
+{
+    struct group *group = founded(3, 3, 0);
+    cr_assert_eq(group_remove(group, 0, 2), -EBUSY);
+    cr_assert_eq(group_remove(group, 0, 5), -ENOENT);
+    group_crash(group, 2, 0, false);
+    group_wait(group, 1000);
+    expect_view(group, 0, 3, 4);
+    cr_assert_eq(group_remove(group, 1, 2), 0);
+    group_wait(group, 500);
+    expect_view(group, 0, 3, 0);
+    group_start(group, 2);
+    group_connect_all(group);
+    group_wait(group, 500);
+    cr_assert_eq(group->nodes[2].life, LIFE_REMOVED);
+    end(group);
+}
+
+Test(views, sequences_that_break_a_planted_core_leave_this_one_whole)
+{
+    const char *name, *violation;
+    for (unsigned number = 0; (violation = scenario_run(number, &name)), name; number++)
+        cr_assert_null(violation, "%s: %s", name, violation);
+}
+
+/* From a cut to the view without the member, in heartbeats' tenths. */
+static uint64_t wait_for_view(struct group *group, uint8_t i, uint64_t epoch)
+{
+    uint64_t from = group->now_ns;
+    while (group_epoch(group, i) < epoch && group->now_ns < from + UINT64_C(5000000000)) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t j = 0; j < group->n; j++) {
+            group_clock(group, j);
+            if ((group->now_ns - from) % UINT64_C(50000000) == 0)
+                group_tick(group, j);
+        }
+        group_settle(group);
+        (void)group_may_read(group, 2);
+    }
+    return group->now_ns - from;
+}
+
+/* The lease of one that is only cut off is waited for; that of one that is proven dead is not. */
+Test(views, a_lease_is_waited_for_and_a_death_notice_ends_the_wait)
+{
+    struct group *cut = founded(3, 3, 0), *dead = founded(3, 3, 0);
+    group_isolate(cut, 4);
+    uint64_t slow_ns = wait_for_view(cut, 0, 2);
+    cr_assert_geq(slow_ns, cut->config.lease_ns);
+    cr_assert_gt(cut->reads, 0, "it read, as long as its lease held");
+    cr_assert_not(group_may_read(cut, 2));
+    group_crash(dead, 2, 0, false);
+    group_death(dead, 0, 2);
+    group_death(dead, 1, 2);
+    uint64_t fast_ns = wait_for_view(dead, 0, 2);
+    cr_assert_lt(fast_ns, UINT64_C(20000000), "%lu", fast_ns);
+    end(cut);
+    end(dead);
+}
+
+/* 1 prepares while 0's ballot is under way; the higher one wins, 0 is refused, one view comes. */
+Test(views, two_proposers_make_one_view)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 2, 0, false);
+    struct gcs_frame prepare = {.type = GCS_FRAME_PREPARE, .epoch = 1, .ballot = 9 << 8 | 2};
+    group_wait(group, 100);
+    cr_assert_eq(group_epoch(group, 0), 1, "it waits for a lease");
+    cr_assert_not(group->nodes[0].running);
+    group_forge(group, 1, 0, &prepare, NULL);
+    group_wait(group, 3000);
+    expect_view(group, 0, 3, 4);
+    expect_view(group, 1, 3, 4);
+    cr_assert_eq(group_epoch(group, 0), 2);
+    end(group);
+}
+
+/* What was accepted is proposed again unchanged, though the one that it leaves out is back. */
+Test(views, an_accepted_proposal_is_repeated_unchanged)
+{
+    struct group *group = founded(3, 3, 0);
+    uint64_t before = group->counts[GCS_FRAME_PROPOSE];
+    group_isolate(group, 4);
+    for (int step = 1; step < 200; step++) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t i = 0; i < 2; i++) {
+            group_clock(group, i);
+            if (step % 10 == 0)
+                group_tick(group, i);
+            (void)group_save(group, i);
+            group_turn(group, i);
+        }
+        while (group_carry(group, 0, 1))
+            ;
+        while (group->counts[GCS_FRAME_PROPOSE] == before && group_carry(group, 1, 0))
+            ;
+    }
+    group_crash(group, 0, 0, false);
+    cr_assert_eq(group_epoch(group, 1), 1, "0 decided alone, and is gone");
+    group_connect(group, 1, 2);
+    group_wait(group, 3000);
+    cr_assert_eq(group->views[2].count, 2, "it went:\n%s", group_story(group));
+    cr_assert_eq(group->views[2].members[0].node, 1, "it went:\n%s", group_story(group));
+    cr_assert_eq(group->views[2].absent[0].node, 3);
+    group_start(group, 0);
+    end(group);
+}
+
+/* An origin crashes with a message that nobody else has: void, and its index is another's. */
+Test(views, what_nobody_else_has_is_void)
+{
+    struct group *group = founded(3, 3, 0);
+    for (uint8_t i = 1; i < 3; i++)
+        group_cut(group, 0, i);
+    cr_assert_eq(group_multicast(group, 0), 0);
+    (void)group_store(group, 0, 1);
+    group_crash(group, 0, 0, false);
+    group_wait(group, 1500);
+    expect_view(group, 1, 6, 1);
+    send(group, 1, 1);
+    group_start(group, 0);
+    cr_assert(group_converge(group), "%s", group->violation);
+    cr_assert_not(group->sent_placed[1]);
+    end(group);
+}
