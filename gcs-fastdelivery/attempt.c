@@ -36,14 +36,18 @@ static bool is_wedged_by_ballot(const struct gcs_core *core)
     return core->wanted.promised != 0;
 }
 
+/* It would not be in the next view itself: others should begin. */
+static bool is_unfit(const struct gcs_core *core)
+{
+    return core->standings[core->self].leaving || in(core->lost, core->self) || core->crippled;
+}
+
 /* How many data members would begin before this one. */
 static unsigned position(const struct gcs_core *core)
 {
     uint8_t before_self = (uint8_t)(bit(core->self) - 1);
     uint8_t there = (uint8_t)(core->data & ~suspect_missing(core));
-    bool unfit =
-        core->standings[core->self].leaving || in(core->lost, core->self) || core->crippled;
-    return (unsigned)__builtin_popcount(there & before_self) + (unfit ? core->n : 0);
+    return (unsigned)__builtin_popcount(there & before_self) + (is_unfit(core) ? core->n : 0);
 }
 
 static gcs_ballot next_ballot(const struct gcs_core *core)
@@ -116,7 +120,7 @@ static void maybe_begin(struct gcs_core *core)
         return;
     if (is_wedged_by_ballot(core)) {
         bool own = (core->wanted.promised & 0xff) == core->config.self.node;
-        if (own ||
+        if ((own && !is_unfit(core)) ||
             core->now >= core->wedged_ns + attempt_timeout(core) +
                              position(core) * POSITION_HEARTBEATS * core->config.heartbeat_ns)
             begin(core, true, false);
@@ -290,11 +294,13 @@ void attempt_stored(struct gcs_core *core, uint8_t peer, uint8_t from,
         attempt->candidate_stored = true;
 }
 
-/* What these lack is nowhere any more: they are left out, and join again with a snapshot. */
+/* What these lack is nowhere any more: they are left out, and join again with a snapshot. Where
+ * they are left out already (this member may be one of them, and pulls in vain), nothing changes.
+ */
 void attempt_lost(struct gcs_core *core, uint8_t ranks)
 {
     core->lost |= ranks;
-    if (core->attempt.stage == ATTEMPT_LEVELLING)
+    if (core->attempt.stage == ATTEMPT_LEVELLING && core->attempt.next & ranks)
         attempt_end(core, true);
 }
 
