@@ -20,7 +20,7 @@ void replica_shape_draw(struct replica_shape *shape, struct world *world)
     *shape = (struct replica_shape){
         .cache_bytes = world_skewed(world, 16384, 1 << 20), /* at least what one listing needs */
         .log_segment_bytes = world_between(world, 4096, 65536),
-        .session_timeout_ns = SIM_S(3600),
+        .session_timeout_ns = SIM_S(30 * 86400), /* longer than any seed stands still */
         .limits = config.limits,
     };
     shape->limits.inline_bytes_max = (uint32_t)world_between(world, 64, 1024);
