@@ -231,14 +231,15 @@ static bool leave_pending(struct cluster *cluster, char detail[256])
     return false;
 }
 
-/* What a member was given must be ordered, unless it restarted or was voted out since: then it may
- * be. Who was asked to leave has left. */
+/* What a member was given must be ordered, unless it restarted, was voted out or was removed since:
+ * then it may be. Who was asked to leave has left. */
 static bool load_drained(struct cluster *cluster, char detail[256])
 {
     struct order_load *load = load_of(cluster);
     for (; load->settled < load->sent_count; load->settled++) {
         const struct sent *sent = &load->sent[load->settled];
-        if (sent->ordered || sent->opened != cluster->seats[sent->member].incarnation_random)
+        const struct seat *seat = &cluster->seats[sent->member];
+        if (sent->ordered || sent->opened != seat->incarnation_random || !seat->belongs)
             continue;
         snprintf(detail, 256, "payload %llu of member %u is not ordered",
                  (unsigned long long)load->settled, sent->member);
