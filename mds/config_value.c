@@ -27,7 +27,7 @@ static int number_parse(const struct config_key *key, const char *value, uint64_
 
 int config_value_u8(const struct config_key *key, const char *value, void *to, struct error *error)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int rc = number_parse(key, value, &number, error);
     if (rc == 0)
         *(uint8_t *)to = (uint8_t)number;
@@ -36,7 +36,7 @@ int config_value_u8(const struct config_key *key, const char *value, void *to, s
 
 int config_value_u32(const struct config_key *key, const char *value, void *to, struct error *error)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int rc = number_parse(key, value, &number, error);
     if (rc == 0)
         *(uint32_t *)to = (uint32_t)number;
@@ -171,7 +171,7 @@ int config_member_add(struct replica_config *config, const char *node, const cha
                       struct error *error)
 {
     static const struct config_key id = {.least = 1, .most = 255};
-    uint64_t number;
+    uint64_t number = 0;
     if (number_parse(&id, node, &number, error) < 0)
         return error_set(error, -EINVAL, "member.%s: an id of 1 to 255 is needed", node);
     for (uint32_t i = 0; i < config->member_count; i++)
