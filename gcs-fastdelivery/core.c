@@ -341,6 +341,9 @@ static int step(struct gcs_core *core, const struct gcs_event *event)
         return 0;
     case GCS_EVENT_LEAVE:
         return suspect_leave(core, event->flag);
+    case GCS_EVENT_END:
+        suspect_end(core);
+        return 0;
     case GCS_EVENT_REMOVE:
         return suspect_remove(core, event->member.node);
     case GCS_EVENT_DEATH:

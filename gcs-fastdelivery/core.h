@@ -55,6 +55,7 @@ enum gcs_event_kind {
     GCS_EVENT_TURN,       /* the turn ends: send what is owed */
     GCS_EVENT_CONTINUE,
     GCS_EVENT_LEAVE,  /* flag: back. 0 or GCS_E_NOT_RUNNING */
+    GCS_EVENT_END,    /* this incarnation says so, and nothing more */
     GCS_EVENT_REMOVE, /* member.node. As gcs_remove */
     GCS_EVENT_DEATH,  /* member: node, store, incarnation */
     GCS_EVENT_CHECK,  /* index, hash: of the state machine */

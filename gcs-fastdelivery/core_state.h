@@ -405,6 +405,7 @@ void suspect_note(struct gcs_core *core, uint8_t rank, const struct gcs_frame *f
 void suspect_gap(struct gcs_core *core);
 void suspect_death(struct gcs_core *core, const struct gcs_view_member *member);
 int suspect_leave(struct gcs_core *core, bool back);
+void suspect_end(struct gcs_core *core);
 int suspect_remove(struct gcs_core *core, uint8_t node);
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 void suspect_tick(struct gcs_core *core);

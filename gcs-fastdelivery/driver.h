@@ -28,7 +28,7 @@ struct gcs {
     struct gcs_config config;
     struct gcs_core *core;
     void *memory;
-    bool started, ended, draining, clock_runs;
+    bool started, ending, ended, draining, clock_runs;
     struct loop_task task;
     struct loop_timer tick, clock;
     struct prng prng;

@@ -80,7 +80,7 @@ void driver_learn(struct gcs *gcs, const struct gcs_member *member)
 static bool connects(struct gcs *gcs, const struct driver_link *link)
 {
     bool founding = gcs_core_epoch(gcs->core) == 0;
-    if (!link->member.node || !link->member.address[0])
+    if (gcs->ending || !link->member.node || !link->member.address[0])
         return false;
     if (!gcs_core_runs(gcs->core))
         return true; /* the others may be past this member, and not look for it */
@@ -428,7 +428,7 @@ const struct net_handlers *gcs_accept(struct gcs *gcs, struct net_conn *conn,
 {
     const char *why = "it is starting or stopping: try again";
     struct driver_link *link = NULL;
-    if (gcs->started && !gcs->ended)
+    if (gcs->started && !gcs->ending && !gcs->ended)
         why = refusal(gcs, hello);
     if (!why) {
         link = driver_link_of(gcs, hello->node, true);

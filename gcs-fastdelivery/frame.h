@@ -101,7 +101,7 @@ enum gcs_frame_flag {
     GCS_FLAG_CANDIDATE = 1 << 2, /* RESUME: it has stored up to a cut, and waits for the decision */
     GCS_FLAG_AGREED = 1 << 3,    /* AGREE: a change is due */
     GCS_FLAG_JOIN = 1 << 4,      /* ASK: for the sake of the candidate alone */
-    GCS_FLAG_WISH = 1 << 5,      /* ASK: somebody leaves or is to be removed */
+    GCS_FLAG_ENDS = 1 << 5,      /* LEAVE: this incarnation says nothing more */
     GCS_FLAG_FRESH = 1 << 6,     /* PROMISE: it has not restarted in this epoch */
     GCS_FLAG_HEARS = 1 << 7,     /* AGREE, PROMISE: it hears the candidate */
     GCS_FLAG_REMOVED = 1 << 8,   /* OUT: not expected back; LEAVE: it does not come back */

@@ -262,6 +262,21 @@ int gcs_leave(struct gcs *gcs, bool back)
     return event(gcs, (struct gcs_event){.kind = GCS_EVENT_LEAVE, .flag = back});
 }
 
+void gcs_end(struct gcs *gcs)
+{
+    gcs->ending = true;
+    (void)event(gcs, (struct gcs_event){.kind = GCS_EVENT_END});
+}
+
+/* Members that have heard it hang up; to others nothing is said. */
+bool gcs_ended(const struct gcs *gcs)
+{
+    for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
+        if (gcs->links[p].conn && gcs->links[p].greeted && gcs_core_is_member(gcs->core))
+            return false;
+    return gcs->ending;
+}
+
 int gcs_remove(struct gcs *gcs, uint8_t node)
 {
     if (node == gcs->config.node)

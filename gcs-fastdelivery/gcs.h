@@ -243,6 +243,12 @@ bool gcs_may_read(struct gcs *gcs);
  * of the next view have installed it. 0; GCS_E_NOT_RUNNING; -EBUSY: nobody else has the data. */
 int gcs_leave(struct gcs *gcs, bool back) WARN_UNUSED;
 
+/* This incarnation ends, and says so: the others go on without it at once. It stays a member that
+ * is away, votes nothing more, and starts again with what its disk holds. Nothing can be multicast
+ * or read any more; gcs_destroy follows when gcs_ended says that the others have heard it. */
+void gcs_end(struct gcs *gcs);
+bool gcs_ended(const struct gcs *gcs);
+
 /* Take a node out for good: a member that is away, or an absent one. It can't come back without
  * being added. A member that is there has to leave by itself. 0, GCS_E_NOT_RUNNING, -ENOENT,
  * -EBUSY (it is there, or this member). */

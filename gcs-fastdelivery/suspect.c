@@ -152,17 +152,15 @@ void suspect_death(struct gcs_core *core, const struct gcs_view_member *member)
     core->standings[rank].gone = true;
     struct peer *peer = peer_at(core, rank);
     if (peer && same_incarnation(&peer->member.incarnation, &member->incarnation))
-        action_close(core, core->peer_of_rank[rank], "its supervisor says that it has ended");
+        action_close(core, core->peer_of_rank[rank], "it has ended");
 }
 
 /* --- leaving and removing --- */
 
-static void say_leave(struct gcs_core *core, uint8_t node, bool for_good)
+static void say_leave(struct gcs_core *core, uint8_t node, uint16_t flags)
 {
-    struct gcs_frame frame = {.type = GCS_FRAME_LEAVE,
-                              .epoch = core->epoch,
-                              .flags = for_good ? GCS_FLAG_REMOVED : 0,
-                              .target_node = node};
+    struct gcs_frame frame = {
+        .type = GCS_FRAME_LEAVE, .epoch = core->epoch, .flags = flags, .target_node = node};
     action_send(core, others(core), &frame, NULL);
 }
 
@@ -174,8 +172,16 @@ int suspect_leave(struct gcs_core *core, bool back)
         return -EBUSY;
     core->leaving = core->standings[core->self].leaving = true;
     core->leaving_for_good = core->standings[core->self].leaving_for_good = !back;
-    say_leave(core, core->config.self.node, !back);
+    say_leave(core, core->config.self.node, back ? 0 : GCS_FLAG_REMOVED);
     return 0;
+}
+
+/* It is no member less: who starts again with its disk votes with what it stored. */
+void suspect_end(struct gcs_core *core)
+{
+    if (!is_outside(core))
+        say_leave(core, core->config.self.node, GCS_FLAG_ENDS);
+    core->ended = true;
 }
 
 static bool mark_removed(struct gcs_core *core, uint8_t node)
@@ -196,7 +202,7 @@ int suspect_remove(struct gcs_core *core, uint8_t node)
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
     if (mark_removed(core, node)) {
-        say_leave(core, node, true);
+        say_leave(core, node, GCS_FLAG_REMOVED);
         return 0;
     }
     for (uint8_t k = 0; k < core->n; k++)
@@ -208,6 +214,10 @@ int suspect_remove(struct gcs_core *core, uint8_t node)
 /* LEAVE: of the sender itself, or an operator's wish that it passes on. */
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
+    if (frame->flags & GCS_FLAG_ENDS) {
+        suspect_death(core, &peer_at(core, from)->member);
+        return;
+    }
     if (frame->epoch != core->epoch)
         return;
     if (frame->target_node != core->view.members[from].node) {
@@ -226,8 +236,8 @@ void suspect_tick(struct gcs_core *core)
         return;
     const struct standing *own = &core->standings[core->self];
     if (own->leaving)
-        say_leave(core, core->config.self.node, own->leaving_for_good);
+        say_leave(core, core->config.self.node, own->leaving_for_good ? GCS_FLAG_REMOVED : 0);
     for (uint8_t i = 0; i < view->absent_count; i++)
         if (core->absent_remove[i])
-            say_leave(core, view->absent[i].node, true);
+            say_leave(core, view->absent[i].node, GCS_FLAG_REMOVED);
 }

@@ -92,13 +92,11 @@ static int create(struct replica *replica, struct error *error)
     return 0;
 }
 
-static void stop_poll(struct loop_timer *timer);
-
 int replica_create(const struct replica_config *config, struct replica **ret_replica,
                    struct error *error)
 {
     struct replica *replica = calloc(1, sizeof *replica);
-    if (!replica || loop_timer_init(config->loop, &replica->stop_timer, stop_poll) < 0) {
+    if (!replica || stop_init(replica, config->loop) < 0) {
         free(replica);
         return error_set(error, -ENOMEM, "no memory");
     }
@@ -124,86 +122,12 @@ void replica_set_trace(struct replica *replica, const struct replica_trace *trac
     replica->trace = *trace;
 }
 
-/* --- ending -------------------------------------------------------------------------------------
- */
-
-static const uint64_t stop_poll_ns = 10000000, stop_drain_ns = 3000000000;
-
-static void stop_end(struct replica *replica)
-{
-    if (replica->stop_ended)
-        return;
-    replica->stop_ended = true;
-    replica->stop_done(replica->stop_user);
-}
-
-static void stop_synced(struct cache_wait *wait)
-{
-    stop_end(CONTAINER_OF(wait, struct replica, stop_sync));
-}
-
-static void stop_drained(struct replica *replica)
-{
-    if (!replica->cache) {
-        stop_end(replica);
-        return;
-    }
-    replica->stop_syncing = true;
-    replica->stop_sync.done = stop_synced;
-    if (cache_sync(replica->cache, &replica->stop_sync) < 0)
-        replica_fail(replica, "no memory to flush the store");
-}
-
-static bool is_late(const struct replica *replica)
-{
-    return loop_now_ns(replica->loop) >= replica->stop_deadline_ns;
-}
-
-static bool is_drained(const struct replica *replica)
-{
-    return !replica->cache || is_late(replica) ||
-           (submit_is_idle(replica) && replica->reads.out == 0);
-}
-
-/* With durability = memory only what is released may be flushed (journal.h), and where nothing goes
- * on in the group that may never come. The log has it. */
-static bool waits_for_release(const struct replica *replica)
-{
-    return replica->cache && replica->config.durability == GCS_DURABILITY_MEMORY &&
-           replica->apply.index_released < replica->apply.record.index && !order_goes_on(replica);
-}
-
-static void stop_poll(struct loop_timer *timer)
-{
-    struct replica *replica = CONTAINER_OF(timer, struct replica, stop_timer);
-    if (replica->phase == REPLICA_FAILED || replica->stop_ended)
-        return;
-    loop_timer_start(timer, stop_poll_ns);
-    if (!replica->stop_syncing && is_drained(replica))
-        stop_drained(replica);
-    else if (is_late(replica) && waits_for_release(replica))
-        stop_end(replica);
-}
-
-void replica_stop(struct replica *replica, void (*done)(void *user), void *user)
-{
-    if (replica->phase == REPLICA_FAILED || replica->stop_done)
-        return;
-    if (replica->phase == REPLICA_SERVING)
-        replica->phase = REPLICA_STOPPING;
-    replica->stop_done = done;
-    replica->stop_user = user;
-    replica->stop_deadline_ns = loop_now_ns(replica->loop) + stop_drain_ns;
-    server_stop(replica->server);
-    loop_timer_start(&replica->stop_timer, 0);
-}
-
 void replica_destroy(struct replica *replica)
 {
     if (!replica)
         return;
     replica->phase = REPLICA_FAILED; /* nothing that is freed here says anything any more */
-    loop_timer_finish(&replica->stop_timer);
+    stop_finish(replica);
     outside_finish(replica);
     struct server *server = replica->server;
     replica->server = NULL;

@@ -202,6 +202,23 @@ void reads_applied(struct replica *replica);  /* the applied index moved on */
 void reads_released(struct replica *replica); /* the released index moved on */
 void reads_running(struct replica *replica);
 
+/* --- stop.c --------------------------------------------------------------------------------------
+ */
+
+enum stop_stage { STOP_NOT, STOP_DRAINING, STOP_TELLING, STOP_FLUSHING, STOP_OVER };
+
+struct stop {
+    enum stop_stage stage;
+    struct loop_timer timer;
+    struct cache_wait flush;
+    uint64_t deadline_ns; /* of the stage */
+    void (*done)(void *user);
+    void *user;
+};
+
+int stop_init(struct replica *replica, struct loop *loop) WARN_UNUSED;
+void stop_finish(struct replica *replica);
+
 /* --- replica.c ---------------------------------------------------------------------------------
  */
 
@@ -256,12 +273,7 @@ struct replica {
 
     struct loop_timer expire_timer;
     bool expire_out; /* a SESSION_EXPIRE of this replica's is on its way */
-    struct loop_timer stop_timer;
-    struct cache_wait stop_sync;
-    bool stop_syncing, stop_ended;
-    uint64_t stop_deadline_ns;
-    void (*stop_done)(void *user);
-    void *stop_user;
+    struct stop stop;
     struct error error;
 };
 

@@ -73,6 +73,7 @@ struct load_ops {
     /* Operators' requests to a machine that is up; true where it took it. */
     bool (*leave)(struct cluster *cluster, uint32_t member, bool back);
     bool (*remove)(struct cluster *cluster, uint32_t by, uint8_t node);
+    void (*stop)(struct cluster *cluster, uint32_t member); /* in order */
     /* The supervisor on machine `from` says to `to` that this incarnation has ended. */
     void (*death)(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead);
 };

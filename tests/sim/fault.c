@@ -46,6 +46,7 @@ static const struct {
     [FAULT_CLIENT_MOVE] = {"client-move", 4, NULL},
     [FAULT_CLIENT_CRASH] = {"client-crash", 2, NULL},
     [FAULT_DUPLICATE] = {"duplicate", 6, NULL},
+    [FAULT_STOP] = {"stop", 3, fault_host},
 };
 
 const char *fault_name(enum fault_kind kind)

@@ -50,6 +50,7 @@ enum fault_kind {
     FAULT_CLIENT_MOVE,  /* a client goes to another replica with everything in flight */
     FAULT_CLIENT_CRASH, /* a client dies; another one takes its place */
     FAULT_DUPLICATE,    /* old requests of clients arrive a second time */
+    FAULT_STOP,         /* an operator stops a member in order; it is started again */
     FAULT_COUNT
 };
 
@@ -80,6 +81,7 @@ struct faults {
     uint64_t fired[FAULT_COUNT];
     struct trap trap;
     struct seat dead[GCS_MEMBER_MAX]; /* as they were when they were last killed */
+    uint32_t stopping;                /* set of members */
     bool over;                        /* healed */
     LIST_HEAD(, fault_task) tasks;
 };

@@ -9,6 +9,11 @@ static uint32_t members_up(const struct cluster *cluster)
     return count;
 }
 
+static bool stays(const struct cluster *cluster, uint32_t member)
+{
+    return cluster->members[member].up && !(cluster->faults.stopping >> member & 1);
+}
+
 /* With durability in memory what was delivered is safe as long as a quorum of the view has not
  * restarted in it: a member of that quorum has each message. More is not promised. */
 static bool memory_allows(const struct cluster *cluster, uint32_t member)
@@ -20,7 +25,7 @@ static bool memory_allows(const struct cluster *cluster, uint32_t member)
     for (uint8_t rank = 0; view && rank < view->count; rank++) {
         uint32_t i = view->nodes[rank] - 1u;
         const struct check_member *m = &checks->members[i];
-        bool keeps = i != member && cluster->members[i].up && m->inside && m->running &&
+        bool keeps = i != member && stays(cluster, i) && m->inside && m->running &&
                      m->epoch == checks->view_newest;
         count++;
         kept += keeps;
@@ -36,7 +41,8 @@ static bool data_kept(const struct cluster *cluster, uint32_t member)
 {
     uint32_t data = checks_data_of(&cluster->checks, cluster->checks.view_newest);
     for (uint32_t i = 0; i < cluster->member_count; i++)
-        if (i != member && (data >> i & 1) && cluster->checks.members[i].running)
+        if (i != member && (data >> i & 1) && cluster->checks.members[i].running &&
+            stays(cluster, i))
             return true;
     return false;
 }
@@ -89,15 +95,22 @@ static void back_later(struct faults *faults, uint32_t member, uint64_t delay_ns
                     delay_ns + world_skewed(&cluster->world, 0, SIM_MS(600)));
 }
 
+static bool may_end(const struct cluster *cluster, uint32_t member)
+{
+    if (!cluster->members[member].up)
+        return false;
+    return cluster->durability != GCS_DURABILITY_MEMORY || !cluster->seats[member].belongs ||
+           (memory_allows(cluster, member) && data_kept(cluster, member));
+}
+
 static bool crash(struct faults *faults, uint32_t member, enum sim_death death, uint64_t back_ns)
 {
     struct cluster *cluster = faults->cluster;
     struct host *host = &cluster->members[member];
-    if (!host->up)
+    bool stopping = faults->stopping >> member & 1;
+    if (!host->up || !(stopping || may_end(cluster, member)))
         return false;
-    if (cluster->durability == GCS_DURABILITY_MEMORY && cluster->seats[member].belongs &&
-        !(memory_allows(cluster, member) && data_kept(cluster, member)))
-        return false;
+    faults->stopping &= ~(1u << member);
     host->torn = faults->set & FAULT_BIT(FAULT_TORN);
     host_crash(host, death);
     if (host->torn && death == SIM_DEATH_POWER)
@@ -114,6 +127,31 @@ bool fault_crash(struct faults *faults, uint32_t member, enum sim_death death)
     return crash(faults, member, death,
                  fault_draw(faults, 3) ? world_skewed(world, SIM_MS(2), SIM_S(1))
                                        : world_between(world, SIM_MS(100), SIM_S(4)));
+}
+
+/* ---- stops: the process ends some time after it was told, done or not ---- */
+
+static void stop_end(struct faults *faults, struct fault_task *task)
+{
+    struct world *world = &faults->cluster->world;
+    const struct host *host = &faults->cluster->members[task->a];
+    if (host->up && host->lives == task->b)
+        crash(faults, task->a, SIM_DEATH_KILLED, world_skewed(world, SIM_MS(2), SIM_S(1)));
+}
+
+static bool stop(struct faults *faults, uint32_t member)
+{
+    struct cluster *cluster = faults->cluster;
+    struct host *host = &cluster->members[member];
+    if (!may_end(cluster, member) || faults->stopping >> member & 1 ||
+        host->process->paused_until_ns > cluster->world.now_ns)
+        return false;
+    world_note(&cluster->world, "%s is stopped in order", host->name);
+    faults->stopping |= 1u << member;
+    fault_heal_later(faults, stop_end, member, (uint32_t)host->lives,
+                     world_skewed(&cluster->world, SIM_MS(1), SIM_S(1)));
+    cluster->load_ops->stop(cluster, member);
+    return true;
 }
 
 static bool crash_all(struct faults *faults, enum sim_death death)
@@ -205,6 +243,8 @@ bool fault_host(struct faults *faults, enum fault_kind kind)
         return fault_crash(faults, member, SIM_DEATH_KILLED);
     case FAULT_POWER:
         return fault_crash(faults, member, SIM_DEATH_POWER);
+    case FAULT_STOP:
+        return stop(faults, member);
     case FAULT_CRASH_ALL:
         return crash_all(faults, SIM_DEATH_KILLED);
     case FAULT_POWER_ALL:

@@ -332,6 +332,12 @@ static void remove_now(void *user)
     request->taken = order_node_remove(request->node, (uint8_t)request->member);
 }
 
+static void stop_now(void *user)
+{
+    struct request *request = user;
+    order_node_stop(request->node);
+}
+
 static void death_now(void *user)
 {
     struct request *request = user;
@@ -362,6 +368,12 @@ static bool load_remove(struct cluster *cluster, uint32_t by, uint8_t node)
     return ask(cluster, by, remove_now, &request);
 }
 
+static void load_stop(struct cluster *cluster, uint32_t member)
+{
+    struct request request = {.node = NULL};
+    (void)ask(cluster, member, stop_now, &request);
+}
+
 static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead)
 {
     struct request request = {.member = from, .dead = dead};
@@ -382,5 +394,6 @@ const struct load_ops order_load = {
     .format = load_format,
     .leave = load_leave,
     .remove = load_remove,
+    .stop = load_stop,
     .death = load_death,
 };

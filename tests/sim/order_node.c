@@ -527,6 +527,12 @@ bool order_node_remove(struct order_node *node, uint8_t target)
     return !node->ended && gcs_remove(node->gcs, target) == 0;
 }
 
+void order_node_stop(struct order_node *node)
+{
+    if (!node->ended)
+        gcs_end(node->gcs);
+}
+
 void order_node_death(struct order_node *node, uint32_t member, const struct seat *dead)
 {
     uint8_t store[16];

@@ -25,6 +25,7 @@ uint64_t order_node_delivered(const struct order_node *node);
 bool order_node_leave(struct order_node *node, bool back);
 bool order_node_leaving(const struct order_node *node);
 bool order_node_remove(struct order_node *node, uint8_t target);
+void order_node_stop(struct order_node *node);
 void order_node_death(struct order_node *node, uint32_t member, const struct seat *dead);
 
 void order_node_status(const struct order_node *node, struct gcs_status *ret_status);

@@ -313,6 +313,11 @@ static bool load_remove(struct cluster *cluster, uint32_t by, uint8_t node)
     return replica_node_remove(&cluster->members[by], node);
 }
 
+static void load_stop(struct cluster *cluster, uint32_t member)
+{
+    replica_node_stop(&cluster->members[member]);
+}
+
 /* @dead: as the seat knows it; the replica itself told more. */
 static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead)
 {
@@ -352,5 +357,6 @@ const struct load_ops replica_load = {
     .format = replica_node_format,
     .leave = load_leave,
     .remove = load_remove,
+    .stop = load_stop,
     .death = load_death,
 };
