@@ -56,11 +56,7 @@ static uint8_t best_clique(const struct attempt *attempt, uint8_t of)
 
 static uint8_t unwanted(const struct gcs_core *core)
 {
-    uint8_t set = core->lost | core->attempt.mismatched | core->attempt.crippled;
-    for (uint8_t k = 0; k < core->n; k++)
-        if (core->standings[k].leaving || core->standings[k].to_remove)
-            set |= bit(k);
-    return set;
+    return core->lost | core->attempt.mismatched | core->attempt.crippled | suspect_going(core);
 }
 
 static bool candidate_fits(const struct gcs_core *core, uint8_t next)

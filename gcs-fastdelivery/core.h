@@ -94,8 +94,9 @@ enum gcs_action_kind {
     GCS_ACTION_FETCH,           /* peer; index: from; bytes_max; flag: compare head (16 bytes) */
     GCS_ACTION_DROP,            /* payload: give the reference back */
     GCS_ACTION_SNAPSHOT_NEEDED, /* peer; the core does nothing more */
-    GCS_ACTION_OUT,             /* why, text; the core does nothing more */
-    GCS_ACTION_FAILED,          /* text; the core does nothing more */
+    GCS_ACTION_STAYS,
+    GCS_ACTION_OUT,    /* why, text; the core does nothing more */
+    GCS_ACTION_FAILED, /* text; the core does nothing more */
 };
 
 struct gcs_action {

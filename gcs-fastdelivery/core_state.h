@@ -135,7 +135,7 @@ struct durable {
     struct void_mark voids[VOIDS_MAX];
     uint64_t cut[MEMBERS];               /* the cut that ended the epoch before */
     uint64_t floor[MEMBERS];             /* all members have stored up to here in the epoch */
-    uint64_t incarnation_count[MEMBERS]; /* the highest known of each rank */
+    uint64_t incarnation_count[MEMBERS]; /* the highest known of each rank of `view` */
 };
 
 enum stage {
@@ -406,6 +406,7 @@ void suspect_gap(struct gcs_core *core);
 void suspect_death(struct gcs_core *core, const struct gcs_view_member *member);
 int suspect_leave(struct gcs_core *core, bool back);
 void suspect_end(struct gcs_core *core);
+uint8_t suspect_going(const struct gcs_core *core);
 int suspect_remove(struct gcs_core *core, uint8_t node);
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 void suspect_tick(struct gcs_core *core);

@@ -162,6 +162,9 @@ static void act(struct gcs *gcs, const struct gcs_action *action)
     case GCS_ACTION_SNAPSHOT_NEEDED:
         snapshot_needed(gcs, action->peer);
         break;
+    case GCS_ACTION_STAYS:
+        call->stays(user);
+        break;
     case GCS_ACTION_OUT:
         out(gcs, action);
         break;

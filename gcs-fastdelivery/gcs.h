@@ -134,6 +134,10 @@ struct gcs_callbacks {
      * called afterwards. */
     void (*snapshot_needed)(void *user, const struct gcs_member *sponsor);
 
+    /* gcs_leave was taken, and comes to nothing: all others that have the data went, or go first.
+     * May be NULL where nobody calls gcs_leave. */
+    void (*stays)(void *user);
+
     /* This member is not in the group any more. GCS_OUT_EXCLUDED: it was voted out, or could not be
      * levelled: gcs_destroy, gcs_create(outside) and it joins again. GCS_OUT_REMOVED: an operator
      * removed it, or it left on request: it stays away. GCS_OUT_DIVERGED: what it applied differs

@@ -9,6 +9,12 @@
 
 static const struct gcs_view_member nobody;
 
+/* In the view that the small state holds: while that is on its way to the disk, the next one. */
+static uint8_t remembered_rank(const struct gcs_core *core, const struct gcs_view_member *member)
+{
+    return is_outside(core) ? NONE : view_rank(&core->wanted.view, member);
+}
+
 const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_member *member)
 {
     if (member->node == 0 || member->node == core->config.self.node)
@@ -25,7 +31,7 @@ const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_
             member->incarnation.random != known->incarnation.random)
             return "two replicas run with this node id";
     }
-    uint8_t rank = is_outside(core) ? NONE : view_rank(&core->view, member);
+    uint8_t rank = remembered_rank(core, member);
     if (rank != NONE && member->incarnation.count < core->wanted.incarnation_count[rank])
         return "its data directory is older than one that this node had";
     return NULL;
@@ -85,10 +91,12 @@ void link_up(struct gcs_core *core, const struct gcs_event *event)
     memcpy(&peer->member, &event->member, sizeof peer->member);
     peer->heard_ns = core->now;
     peer->rank = is_outside(core) ? NONE : view_rank(&core->view, &peer->member);
-    if (peer->rank != NONE) {
-        uint64_t *known = &core->wanted.incarnation_count[peer->rank];
-        *known = most(*known, peer->member.incarnation.count);
+    if (peer->rank != NONE)
         core->peer_of_rank[peer->rank] = at;
+    uint8_t rank = remembered_rank(core, &peer->member);
+    if (rank != NONE) {
+        uint64_t *known = &core->wanted.incarnation_count[rank];
+        *known = most(*known, peer->member.incarnation.count);
     }
     link_say_resume(core, at);
 }

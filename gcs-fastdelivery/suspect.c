@@ -95,14 +95,24 @@ static bool pair_is_broken(const struct gcs_core *core, uint8_t missing)
     return false;
 }
 
-/* The last one with data can't go: nobody would be left. */
+/* The last one with data can't go: nobody would be left. Where all want to, the lower go first. */
 static bool may_leave(const struct gcs_core *core, uint8_t rank)
 {
-    uint8_t staying = core->data;
-    for (uint8_t j = 0; j < core->n; j++)
-        if (core->standings[j].leaving && j != rank)
+    uint8_t staying = core->data & (uint8_t)~bit(rank);
+    for (uint8_t j = 0; j < rank; j++)
+        if (core->standings[j].leaving)
             staying &= (uint8_t)~bit(j);
-    return (staying & (uint8_t)~bit(rank)) != 0;
+    return staying != 0;
+}
+
+/* Ranks that are to go, by their own wish or an operator's. */
+uint8_t suspect_going(const struct gcs_core *core)
+{
+    uint8_t set = 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if ((core->standings[j].leaving && may_leave(core, j)) || core->standings[j].to_remove)
+            set |= bit(j);
+    return set;
 }
 
 static bool wishes(const struct gcs_core *core)
@@ -110,10 +120,7 @@ static bool wishes(const struct gcs_core *core)
     for (uint8_t i = 0; i < core->view.absent_count; i++)
         if (core->absent_remove[i])
             return true;
-    for (uint8_t j = 0; j < core->n; j++)
-        if ((core->standings[j].leaving && may_leave(core, j)) || core->standings[j].to_remove)
-            return true;
-    return false;
+    return suspect_going(core) != 0;
 }
 
 /* Whether this member sees a reason for another view, joiners apart. */
@@ -228,12 +235,21 @@ void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
     core->standings[from].leaving_for_good = frame->flags & GCS_FLAG_REMOVED;
 }
 
+/* In this view it is still taken for one that leaves, and answers no reads; in the next one not. */
+static void give_up_leaving(struct gcs_core *core)
+{
+    core->leaving = false;
+    action_add(core, GCS_ACTION_STAYS);
+}
+
 /* A wish is repeated until the view changes: a link may have broken. */
 void suspect_tick(struct gcs_core *core)
 {
     const struct gcs_view_record *view = &core->view;
     if (core->stage != STAGE_RUNNING)
         return;
+    if (core->leaving && !may_leave(core, core->self))
+        give_up_leaving(core);
     const struct standing *own = &core->standings[core->self];
     if (own->leaving)
         say_leave(core, core->config.self.node, own->leaving_for_good ? GCS_FLAG_REMOVED : 0);

@@ -166,6 +166,11 @@ static void on_snapshot_needed(void *user, const struct gcs_member *sponsor)
     outside_snapshot_needed(user, sponsor);
 }
 
+static void on_stays(void *user)
+{
+    outside_stays(user);
+}
+
 static void on_out(void *user, enum gcs_out why, const char *detail)
 {
     outside_out(user, why, detail);
@@ -189,6 +194,7 @@ static const struct gcs_callbacks callbacks = {
     .window_open = on_window_open,
     .fetch = on_fetch,
     .snapshot_needed = on_snapshot_needed,
+    .stays = on_stays,
     .out = on_out,
     .failed = on_failed,
 };

@@ -260,10 +260,16 @@ static void leave_poll(struct loop_timer *timer)
         rc = gcs_leave(replica->gcs, outside->leave_back);
     if (rc == GCS_E_NOT_RUNNING)
         loop_timer_start(timer, leave_poll_ns);
-    if (rc != -EBUSY)
-        return;
-    outside->leaving = false;
+    if (rc == -EBUSY)
+        outside_stays(replica);
+}
+
+void outside_stays(struct replica *replica)
+{
+    replica->outside.leaving = false;
     log_warning("replica", "it stays in the group: meanwhile nobody else has the data");
+    if (replica->trace.stays)
+        replica->trace.stays(replica->trace.user);
 }
 
 int replica_leave(struct replica *replica, bool back, struct error *error)

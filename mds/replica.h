@@ -163,6 +163,7 @@ struct replica_trace {
     void (*running)(void *user, bool running);
     void (*opened)(void *user); /* anew, in the same life */
     void (*out)(void *user, enum gcs_out why, const char *detail);
+    void (*stays)(void *user); /* it was asked to leave */
     void *user;
 };
 void replica_set_trace(struct replica *replica, const struct replica_trace *trace);

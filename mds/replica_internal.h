@@ -306,6 +306,7 @@ int outside_init(struct replica *replica) WARN_UNUSED;
 void outside_finish(struct replica *replica);
 /* What the group says: from its callbacks. */
 void outside_out(struct replica *replica, enum gcs_out why, const char *detail);
+void outside_stays(struct replica *replica);
 void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor);
 /* The first opening: as the disk says, which may be none at all but a transfer. Blocks. */
 int outside_start(struct replica *replica, struct error *error) WARN_UNUSED;

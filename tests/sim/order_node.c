@@ -175,6 +175,14 @@ static void on_out(void *user, enum gcs_out why, const char *detail)
         begin_again(node);
 }
 
+static void on_stays(void *user)
+{
+    struct order_node *node = user;
+    node->leaving = false;
+    seat_stays(node->cluster, node->member);
+    order_load_ready(node->cluster, node->member);
+}
+
 static void on_failed(void *user, const char *detail)
 {
     struct order_node *node = user;
@@ -196,6 +204,7 @@ static const struct gcs_callbacks callbacks = {
     .readable = on_readable,
     .fetch = on_fetch,
     .snapshot_needed = on_snapshot_needed,
+    .stays = on_stays,
     .out = on_out,
     .failed = on_failed,
 };

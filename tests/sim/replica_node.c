@@ -188,6 +188,13 @@ static void on_out(void *user, enum gcs_out why, const char *detail)
     (void)seat_out(cluster, member, node->leaving ? GCS_OUT_REMOVED : why, detail);
 }
 
+static void on_stays(void *user)
+{
+    struct replica_node *node = user;
+    node->leaving = false;
+    seat_stays(cluster_of_host(node->host), member_of_host(node->host));
+}
+
 /* What its supervisor knows: whose death it may have to tell. */
 static void on_report(void *user, const struct replica_view_report *report)
 {
@@ -217,6 +224,7 @@ static int node_start(struct host *host, struct error *error)
                                   .running = on_running,
                                   .opened = on_opened,
                                   .out = on_out,
+                                  .stays = on_stays,
                                   .user = node};
     replica_set_trace(node->replica, &trace);
     return 0;

@@ -45,6 +45,12 @@ bool seat_out(struct cluster *cluster, uint32_t member, enum gcs_out why, const 
     return false;
 }
 
+void seat_stays(struct cluster *cluster, uint32_t member)
+{
+    world_note(&cluster->world, "%s was asked to leave, and stays", cluster->members[member].name);
+    cluster->seats[member].leaving = false;
+}
+
 void seat_inside(struct cluster *cluster, uint32_t member)
 {
     cluster->joins += cluster->seats[member].added;

@@ -27,6 +27,9 @@ void seat_add(struct cluster *cluster, uint32_t member);
  * is switched off). A removal that nobody asked for is a violation. */
 bool seat_out(struct cluster *cluster, uint32_t member, enum gcs_out why, const char *detail);
 
+/* It was asked to leave and can't. */
+void seat_stays(struct cluster *cluster, uint32_t member);
+
 /* It is in a view: it was not added in vain. */
 void seat_inside(struct cluster *cluster, uint32_t member);
 

@@ -286,6 +286,9 @@ static void act(struct node *node, const struct gcs_action *action)
         group->snapshots++;
         end_of(node, LIFE_SNAPSHOT, "needs a snapshot");
         break;
+    case GCS_ACTION_STAYS:
+        node->stays = true;
+        break;
     case GCS_ACTION_OUT:
         group->outs++;
         end_of(node, action->why == GCS_OUT_REMOVED ? LIFE_REMOVED : LIFE_OUT, action->text);
@@ -743,6 +746,11 @@ void group_clock(struct group *group, uint8_t i)
 int group_leave(struct group *group, uint8_t i, bool back)
 {
     return step(&group->nodes[i], (struct gcs_event){.kind = GCS_EVENT_LEAVE, .flag = back});
+}
+
+void group_end(struct group *group, uint8_t i)
+{
+    (void)step(&group->nodes[i], (struct gcs_event){.kind = GCS_EVENT_END});
 }
 
 int group_remove(struct group *group, uint8_t i, uint8_t who)

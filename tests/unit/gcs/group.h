@@ -65,7 +65,7 @@ struct node {
     void *memory;
     uint64_t incarnation;
     uint8_t store[16];
-    bool window_open, readable;
+    bool window_open, readable, stays;
 
     /* disk */
     struct gcs_message *log;
@@ -149,6 +149,7 @@ void group_clock(struct group *group, uint8_t i);
 void group_flush(struct group *group, uint8_t i); /* state machine and log, as far as allowed */
 int group_multicast(struct group *group, uint8_t i);
 int group_leave(struct group *group, uint8_t i, bool back);
+void group_end(struct group *group, uint8_t i); /* in order */
 int group_remove(struct group *group, uint8_t i, uint8_t who);
 int group_force(struct group *group, uint8_t i);
 void group_check(struct group *group, uint8_t i, uint64_t index, uint8_t digest);

@@ -265,6 +265,47 @@ Test(views, a_lease_is_waited_for_and_a_death_notice_ends_the_wait)
     end(dead);
 }
 
+/* Nor that of one that says that it ends; and what it had sent is ordered. */
+Test(views, who_ends_in_order_is_not_waited_for)
+{
+    struct group *group = founded(3, 3, 0);
+    cr_assert_eq(group_multicast(group, 2), 0);
+    cr_assert(group_may_read(group, 2));
+    group_end(group, 2);
+    cr_assert_not(group_may_read(group, 2));
+    cr_assert_eq(group_multicast(group, 2), GCS_E_NOT_RUNNING);
+    group->closes_expected = true;
+    uint64_t waited_ns = wait_for_view(group, 0, 2);
+    cr_assert_lt(waited_ns, UINT64_C(20000000), "%lu", waited_ns);
+    group_settle(group);
+    cr_assert(group->sent_placed[group->sent]);
+    expect_view(group, 0, 3, 4);
+    expect_view(group, 1, 3, 4);
+    group_crash(group, 2, 0, true);
+    group_start(group, 2);
+    group_connect_all(group);
+    cr_assert(group_converge(group));
+    expect_view(group, 0, 7, 0);
+    end(group);
+}
+
+/* Both members with data want to leave: the lower one goes, the other one is told that it stays. */
+Test(views, of_two_that_leave_one_stays)
+{
+    struct group *group = founded(3, 3, 2);
+    cr_assert_eq(group_leave(group, 0, true), 0);
+    cr_assert_eq(group_leave(group, 2, true), 0);
+    group_wait(group, 2000);
+    cr_assert_eq(group->nodes[0].life, LIFE_OUT);
+    cr_assert_not(group->nodes[0].stays);
+    cr_assert(group->nodes[2].stays);
+    expect_view(group, 2, 6, 1);
+    group_wait(group, 200);
+    cr_assert(group_may_read(group, 2));
+    cr_assert_eq(group_leave(group, 2, true), -EBUSY);
+    end(group);
+}
+
 /* 1 prepares while 0's ballot is under way; the higher one wins, 0 is refused, one view comes. */
 Test(views, two_proposers_make_one_view)
 {
