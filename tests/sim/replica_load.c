@@ -301,6 +301,8 @@ void replica_load_report(struct cluster *cluster, uint32_t member,
                          const struct replica_view_report *report)
 {
     load_of(cluster)->reports[member] = *report;
+    cluster->seats[member].incarnation_count = report->incarnation_count;
+    cluster->seats[member].incarnation_random = report->incarnation_random;
 }
 
 static bool load_leave(struct cluster *cluster, uint32_t member, bool back)
@@ -318,13 +320,14 @@ static void load_stop(struct cluster *cluster, uint32_t member)
     replica_node_stop(&cluster->members[member]);
 }
 
-/* @dead: as the seat knows it; the replica itself told more. */
+/* @dead: the incarnation that ended. Another one may have reported since. */
 static void load_death(struct cluster *cluster, uint32_t from, uint32_t to, const struct seat *dead)
 {
-    const struct replica_view_report *report = &load_of(cluster)->reports[from];
-    (void)dead;
-    if (report->node)
-        replica_node_death(&cluster->members[to], report);
+    struct replica_view_report report = load_of(cluster)->reports[from];
+    report.incarnation_count = dead->incarnation_count;
+    report.incarnation_random = dead->incarnation_random;
+    if (report.node)
+        replica_node_death(&cluster->members[to], &report);
 }
 
 static void load_describe(struct cluster *cluster, uint32_t member, char text[256])
