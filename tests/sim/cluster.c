@@ -105,6 +105,16 @@ static void frame_moved(void *user, uint32_t host, bool sent, uint16_t type)
         trap_note(&cluster->faults.trap, host, type + (sent ? TRAP_SENT : TRAP_RECEIVED));
 }
 
+static void frame_sent(void *user, uint32_t from, uint32_t to, uint16_t type,
+                       const uint8_t *payload, uint32_t bytes)
+{
+    struct cluster *cluster = user;
+    if (from < cluster->member_count)
+        checks_sent(&cluster->checks, from, to, type, payload, bytes);
+    else if (cluster->load_ops->sent)
+        cluster->load_ops->sent(cluster, from, type, payload, bytes);
+}
+
 static void cluster_init(struct cluster *cluster, const struct sim_options *options,
                          const struct load_ops *ops)
 {
@@ -116,8 +126,11 @@ static void cluster_init(struct cluster *cluster, const struct sim_options *opti
     sim_net_init(&cluster->net, &cluster->world);
     cluster->net.moved = frame_moved;
     cluster->net.moved_user = cluster;
+    cluster->net.tap = frame_sent;
+    cluster->net.tap_user = cluster;
     draw_shape(cluster);
     checks_init(&cluster->checks, &cluster->world, cluster->member_count);
+    cluster->checks.lease_ns = cluster->lease_ns;
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         char name[16];
         snprintf(name, sizeof name, "member %u", (unsigned)(i + 1) & 7);
@@ -129,6 +142,7 @@ static void cluster_init(struct cluster *cluster, const struct sim_options *opti
 static void cluster_finish(struct cluster *cluster)
 {
     faults_finish(&cluster->faults);
+    cluster->net.tap = NULL;
     for (uint32_t i = 0; i < cluster->member_count; i++)
         host_finish(&cluster->members[i]);
     cluster->load_ops->finish(cluster);

@@ -53,6 +53,7 @@ static bool leave(struct faults *faults, uint32_t member, bool back)
     world_note(&cluster->world, "%s is asked to leave%s", cluster->members[member].name,
                back ? " for a while" : "");
     seat->leaving = !back;
+    checks_leaves(&cluster->checks, member);
     return true;
 }
 
