@@ -82,8 +82,7 @@ static bool may_still_read(const struct checks *checks, uint32_t holder,
 {
     const struct check_member *m = &checks->members[holder];
     return grant->time_ns && m->life == grant->life && m->inside && m->running && !m->leaves &&
-           m->epoch == grant->epoch &&
-           checks->world->now_ns < grant->time_ns + checks->lease_ns;
+           m->epoch == grant->epoch && checks->world->now_ns < grant->time_ns + checks->lease_ns;
 }
 
 static void accepted(struct checks *checks, uint32_t member, const struct gcs_frame *frame)

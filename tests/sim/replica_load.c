@@ -98,8 +98,8 @@ static void load_replied(void *user, const struct proto_request *request,
         linear_repeated(&load->linear, op, reply);
 }
 
-static void load_sent(struct cluster *cluster, uint32_t from, uint16_t type,
-                      const uint8_t *payload, uint32_t bytes)
+static void load_sent(struct cluster *cluster, uint32_t from, uint16_t type, const uint8_t *payload,
+                      uint32_t bytes)
 {
     if (type == NET_FRAME_REQUEST && from >= CLIENT_HOST_FIRST && from != DUPLICATOR_HOST)
         duplicator_keep(load_of(cluster)->duplicator, payload, bytes);
@@ -146,6 +146,19 @@ static void load_begin(struct cluster *cluster)
 static bool load_sized(struct cluster *cluster)
 {
     return load_of(cluster)->clients.history.answered >= cluster->options.operations;
+}
+
+static uint64_t load_done(struct cluster *cluster)
+{
+    return load_of(cluster)->clients.history.answered;
+}
+
+static void load_resume(struct cluster *cluster)
+{
+    struct clients *clients = &load_of(cluster)->clients;
+    clients->paused = false;
+    for (uint32_t i = 0; i < clients->count; i++)
+        client_node_resume(&clients->hosts[i]);
 }
 
 static void load_pause(struct cluster *cluster)
@@ -275,6 +288,11 @@ static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
     switch (kind) {
     case FAULT_CLIENT_RESET:
         return sim_net_reset(&cluster->net, host->id);
+    case FAULT_CLIENT_CUT:
+        fault_cut(&cluster->faults, host->id,
+                  (uint32_t)prng_below(&world->prng, cluster->member_count),
+                  fault_duration(&cluster->faults));
+        return true;
     case FAULT_CLIENT_MOVE:
         return client_node_move(host);
     case FAULT_CLIENT_CRASH:
@@ -337,7 +355,9 @@ const struct load_ops replica_load = {
     .member = &replica_node_ops,
     .begin = load_begin,
     .sized = load_sized,
+    .done = load_done,
     .pause = load_pause,
+    .resume = load_resume,
     .drained = load_drained,
     .final = load_final,
     .count = load_count,
