@@ -217,6 +217,7 @@ struct outside {
     struct store *incoming;
     struct transfer_receive *receive;
     bool whole;              /* `incoming` is, and waits for its promotion */
+    uint32_t snapshots;      /* promoted since it was last in a view */
     struct loop_timer leave; /* asks to leave once nothing is on its way */
     bool ending;             /* the group has called for the last time */
     bool leaving, leave_back;
