@@ -94,6 +94,7 @@ struct peer {
     uint64_t resume_epoch;
     uint64_t resume_received[MEMBERS]; /* by rank of that epoch */
     bool grant_owed;                   /* for its last BEAT */
+    bool remembers_less;               /* it could not feed this node: SNAPSHOT */
     uint64_t beat_time;
     struct push push;
     struct feed feed;

@@ -129,8 +129,8 @@ struct gcs_callbacks {
     void (*fetch)(void *user, uint8_t peer, uint64_t index_from, uint32_t bytes_max,
                   const uint8_t history[16]);
 
-    /* This member is outside and what it has applied is too old (or none, or other) to be fed:
-     * get a state from `sponsor`, then gcs_destroy, gcs_create(outside) with that. Nothing is
+    /* This member is outside and what it has applied is too old (or none, or other) to be fed by
+     * anybody who runs: get a state from `sponsor`, then gcs_destroy, gcs_create(outside) with that. Nothing is
      * called afterwards. */
     void (*snapshot_needed)(void *user, const struct gcs_member *sponsor);
 

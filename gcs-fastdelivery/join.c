@@ -66,6 +66,34 @@ static bool is_at_rest(const struct gcs_core *core)
            journal->stored == journal->received;
 }
 
+static uint8_t find_sponsor(struct gcs_core *core, bool remembers_less)
+{
+    uint8_t first = (uint8_t)random_below(core, PEERS);
+    for (uint8_t i = 0; i < PEERS; i++) {
+        uint8_t at = (uint8_t)((first + i) % PEERS);
+        const struct peer *peer = &core->peers[at];
+        if (may_sponsor(peer) && peer->remembers_less == remembers_less)
+            return at;
+    }
+    return NONE;
+}
+
+static void need_snapshot(struct gcs_core *core, uint8_t peer)
+{
+    core->ended = true;
+    action_add(core, GCS_ACTION_SNAPSHOT_NEEDED)->peer = peer;
+}
+
+/* One that remembers enough is worth more than a snapshot: all that run are asked first. */
+static void ask_somebody(struct gcs_core *core)
+{
+    uint8_t next = find_sponsor(core, false), last = find_sponsor(core, true);
+    if (next != NONE)
+        ask_to_join(core, next);
+    else if (last != NONE)
+        need_snapshot(core, last);
+}
+
 /* Another sponsor where there is none, or where the last one gives nothing. */
 void join_tick(struct gcs_core *core)
 {
@@ -74,15 +102,20 @@ void join_tick(struct gcs_core *core)
     if (core->stage != STAGE_LEARNING ||
         (core->sponsor != NONE && core->now - core->sponsor_ns < sponsor_patience_ns))
         return;
-    uint8_t first = (uint8_t)random_below(core, PEERS);
     core->sponsor = NONE;
-    if (!is_at_rest(core))
-        return;
-    for (uint8_t i = 0; i < PEERS && core->sponsor == NONE; i++) {
-        uint8_t peer = (uint8_t)((first + i) % PEERS);
-        if (may_sponsor(&core->peers[peer]))
-            ask_to_join(core, peer);
-    }
+    if (is_at_rest(core))
+        ask_somebody(core);
+}
+
+/* What came before that is delivered first: JOIN says where it stands. */
+static void take_refusal(struct gcs_core *core, uint8_t peer)
+{
+    core->peers[peer].remembers_less = true;
+    core->sponsor = NONE;
+    if (core->delivered == 0)
+        need_snapshot(core, peer);
+    else if (is_at_rest(core))
+        ask_somebody(core);
 }
 
 void join_lost_link(struct gcs_core *core, uint8_t peer)
@@ -142,8 +175,7 @@ void join_frame(struct gcs_core *core, uint8_t peer, const struct gcs_frame *fra
     if (frame->type == GCS_FRAME_WELCOME) {
         take_welcome(core, frame);
     } else if (frame->type == GCS_FRAME_SNAPSHOT) {
-        core->ended = true;
-        action_add(core, GCS_ACTION_SNAPSHOT_NEEDED)->peer = peer;
+        take_refusal(core, peer);
     } else if (frame->type == GCS_FRAME_FEED) {
         rule = take_message(core, frame, payload);
     } else {

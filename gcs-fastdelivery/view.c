@@ -100,7 +100,7 @@ void view_take(struct gcs_core *core, const struct gcs_view_record *view)
     core->slow = core->lost = 0;
     if (core->self != NONE) {
         core->standings[core->self].leaving = core->leaving && core->data != bit(core->self);
-        core->standings[core->self].leaving_for_good = core->leaving_for_good;
+        core->standings[core->self].leaving_for_good = core->leaving && core->leaving_for_good;
     }
     core->have_owed = 0;
     core->ack_owed = core->spoke = 0;
@@ -170,7 +170,8 @@ void view_next(struct gcs_core *core, uint8_t ranks, const struct gcs_view_membe
         insert(ret_view->members, &ret_view->count, candidate);
     for (uint8_t k = 0; k < core->n; k++) {
         const struct standing *standing = &core->standings[k];
-        if (!in(ranks, k) && !standing->to_remove && !standing->leaving_for_good)
+        bool for_good = standing->to_remove || standing->leaving_for_good;
+        if (!in(ranks, k) && !(for_good && in(suspect_going(core), k)))
             keep_absent(ret_view, &view->members[k]);
     }
     for (uint8_t i = 0; i < view->absent_count; i++)

@@ -38,6 +38,8 @@ static const struct config_key keys[] = {
     {"order", "give_up", config_value_duration, AT(replica.give_up_ns), 1000000, 3600000000000},
     {"order", "assume_no_partition", config_value_bool, AT(replica.assume_no_partition), 0, 0},
     {"order", "history", config_value_size, AT(replica.history_bytes), 1 << 20, 1ull << 40},
+    {"order", "history_disk", config_value_size, AT(replica.history_disk_bytes), 1 << 20,
+     1ull << 50},
     {"order", "window_messages", config_value_u32, AT(replica.window_messages), 1, 65536},
     {"order", "window_bytes", config_value_size, AT(replica.window_bytes), 2 << 20, 1u << 30},
     {"order", "measures", config_value_measures, AT(replica.measures), 0, 0},

@@ -109,6 +109,8 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     say_view(view, self);
     if (self && view->epoch > 0)
         note_membership(replica);
+    if (self)
+        replica->outside.snapshots = 0;
     order_report_view(replica);
     if (replica->trace.view)
         replica->trace.view(replica->trace.user, view, self, rank);

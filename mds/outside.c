@@ -45,6 +45,9 @@ void outside_snapshot_needed(struct replica *replica, const struct gcs_member *s
     log_info("replica",
              "what was missed is more than the others remember: node %u gives a snapshot",
              sponsor->node);
+    if (replica->outside.snapshots)
+        log_warning("replica", "a snapshot was too old when it was there, and another one is "
+                               "fetched; [order] history_disk of the others may be too small");
     replica->outside.standing = STANDING_EMPTY;
     replica->outside.sponsor = *sponsor;
     end_group(replica, 0);
@@ -157,6 +160,7 @@ static int promote(struct replica *replica, struct error *error)
     bool keep_old = outside->standing == STANDING_DIVERGED;
     end_transfer(replica);
     outside->standing = STANDING_OUT;
+    outside->snapshots++;
     return replica->config.store_promote(replica->config.store_user, keep_old, error);
 }
 
@@ -351,6 +355,7 @@ void replica_transfer_status(const struct replica *replica,
         transfer_receive_status(outside->receive, ret_status);
     ret_status->receiving = outside->receive != NULL;
     ret_status->sponsor = outside->sponsor.node;
+    ret_status->snapshots = outside->snapshots;
     ret_status->sending = replica->sender ? transfer_sender_count(replica->sender) : 0;
 }
 

@@ -34,6 +34,7 @@ void replica_config_defaults(struct replica_config *config)
         .start_wait_ns = order.start_wait_ns,
         .drift_ppm = order.drift_ppm,
         .history_bytes = 64 << 20,
+        .history_disk_bytes = 4ull << 30,
         .give_up_ns = 1000000000,
         .session_timeout_ns = 60000000000,
         .window_messages = order.window_messages,

@@ -54,8 +54,9 @@ struct replica_config {
     uint64_t suspect_after_ns, lease_ns, lag_after_ns, start_wait_ns; /* as in gcs_config */
     uint32_t drift_ppm;
     bool assume_no_partition;
-    uint64_t history_bytes; /* bound on what is kept in memory to feed joiners */
-    uint64_t give_up_ns;    /* not serving for so long: clients are sent away */
+    uint64_t history_bytes;      /* bound on what is kept in memory to feed joiners */
+    uint64_t history_disk_bytes; /* on disk, while one is on its way */
+    uint64_t give_up_ns;         /* not serving for so long: clients are sent away */
     uint32_t window_messages;
     uint64_t window_bytes;
     uint32_t client_connections_max;
@@ -135,6 +136,7 @@ struct replica_transfer_status {
     uint8_t sponsor;        /* from that node */
     uint32_t percent;       /* of the received one, by records */
     uint64_t bytes, chunks; /* received so far */
+    uint32_t snapshots;     /* received whole since it was last a member */
 };
 void replica_transfer_status(const struct replica *replica,
                              struct replica_transfer_status *ret_status);

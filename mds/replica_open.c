@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PAYLOAD_BYTES_MAX = 1 << 20 };
+
 /* --- the disk -----------------------------------------------------------------------------------
  */
 
@@ -95,7 +97,7 @@ static int open_journal(struct replica *replica, struct error *error)
         .loop = replica->loop,
         .disk = config->disk,
         .segment_bytes = config->log_segment_bytes,
-        .payload_bytes_max = 1 << 20,
+        .payload_bytes_max = PAYLOAD_BYTES_MAX,
         .retain_bytes = config->history_bytes,
         .sync = config->durability == GCS_DURABILITY_DISK,
         .applied = applied_position(replica),
@@ -139,10 +141,33 @@ static int remember(void *user, const struct gcs_message *message, uint64_t inde
 
 static int open_history(struct replica *replica, struct error *error)
 {
-    int rc = history_create(replica->loop, replica->config.history_bytes, &replica->history);
-    if (rc == 0)
-        rc = journal_remembered(replica->journal, replica->apply.record.index, remember, replica);
+    const struct replica_config *config = &replica->config;
+    const struct state_record *record = &replica->apply.record;
+    const struct history_config history = {.loop = replica->loop,
+                                           .bytes_max = config->history_bytes,
+                                           .disk = config->disk,
+                                           .disk_bytes_max = config->history_disk_bytes,
+                                           .payload_bytes_max = PAYLOAD_BYTES_MAX};
+    int rc = history_create(&history, &replica->history, error);
+    if (rc < 0)
+        return rc;
+    history_start_after(replica->history, record->index, record->history);
+    rc = journal_remembered(replica->journal, record->index, remember, replica);
     return rc < 0 ? error_set(error, rc, "no memory for what joiners need") : 0;
+}
+
+static bool on_reaches(void *user, uint64_t index)
+{
+    const struct replica *replica = user;
+    return history_reaches(replica->history, index);
+}
+
+static int open_sender(struct replica *replica, struct error *error)
+{
+    const struct transfer_sender_config config = {
+        .loop = replica->loop, .store = replica->store, .user = replica, .reaches = on_reaches};
+    int rc = transfer_sender_create(&config, &replica->sender);
+    return rc < 0 ? error_set(error, rc, "no memory for transfers") : 0;
 }
 
 /* What the store holds has to be on stable storage before the log that led there is given up. */
@@ -168,8 +193,8 @@ static int open_data(struct replica *replica, enum standing standing, struct err
         rc = open_cache(replica, error);
     if (rc == 0)
         rc = open_history(replica, error);
-    if (rc == 0 && transfer_sender_create(replica->loop, replica->store, &replica->sender) < 0)
-        rc = error_set(error, -ENOMEM, "no memory for transfers");
+    if (rc == 0)
+        rc = open_sender(replica, error);
     if (rc < 0)
         return rc;
     submit_init(replica);

@@ -108,10 +108,10 @@ static void put_transfer(json_t *object, const struct replica *replica)
     struct replica_transfer_status transfer;
     replica_transfer_status(replica, &transfer);
     put(object, "transfer",
-        json_pack("{s:i,s:b,s:i,s:i,s:I,s:I}", "sending", (int)transfer.sending, "receiving",
+        json_pack("{s:i,s:b,s:i,s:i,s:I,s:I,s:i}", "sending", (int)transfer.sending, "receiving",
                   (int)transfer.receiving, "sponsor", (int)transfer.sponsor, "percent",
                   (int)transfer.percent, "bytes", (json_int_t)transfer.bytes, "chunks",
-                  (json_int_t)transfer.chunks));
+                  (json_int_t)transfer.chunks, "snapshots", (int)transfer.snapshots));
 }
 
 static void put_view(json_t *object, const struct gcs_status *order)

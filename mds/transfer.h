@@ -26,8 +26,16 @@ struct transfer_receive;
 
 enum { TRANSFER_SENDERS_MAX = 2, TRANSFER_CHUNK_BYTES = 256 << 10, TRANSFER_CREDITS = 8 };
 
-/* @store: borrowed. 0 or -ENOMEM. */
-int transfer_sender_create(struct loop *loop, struct store *store,
+struct transfer_sender_config {
+    struct loop *loop;
+    struct store *store; /* borrowed */
+    void *user;
+    /* Whether one that holds everything up to `index` can be fed with what follows. A snapshot
+     * that is too old for that is taken anew: the store lags behind what was applied. */
+    bool (*reaches)(void *user, uint64_t index);
+};
+/* @config: copied. 0 or -ENOMEM. */
+int transfer_sender_create(const struct transfer_sender_config *config,
                            struct transfer_sender **ret_sender) WARN_UNUSED;
 /* Ends all transfers. Blocks for what is being read. NULL is allowed. */
 void transfer_sender_destroy(struct transfer_sender *sender);

@@ -258,7 +258,9 @@ static void on_begin(struct transfer_receive *receive, const struct net_frame *f
 static void on_chunk(struct transfer_receive *receive, const struct net_frame *frame)
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
-    struct chunk chunk = {.number = reader_u64(&r), .hash = reader_u64(&r)};
+    struct chunk chunk = {.last = false};
+    chunk.number = reader_u64(&r);
+    chunk.hash = reader_u64(&r);
     if (!receive->begun || receive->all_here || r.failed || frame->bytes > TRANSFER_CHUNK_BYTES ||
         receive->waiting >= TRANSFER_CREDITS || chunk.number != receive->chunks_received + 1) {
         end(receive, -EPROTO, "a chunk that was not due");

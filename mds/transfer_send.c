@@ -13,7 +13,8 @@
 #include <sys/queue.h>
 
 static const uint64_t silence_ns = 10000000000;
-static const uint64_t catch_up_ns = 30000000000; /* after a snapshot: to open it and to ask */
+static const uint64_t catch_up_ns = 60000000000; /* after a snapshot: to open it and to ask */
+static const uint64_t again_ns = 50000000;       /* after one that was too old */
 
 struct sending {
     struct transfer_sender *sender;
@@ -21,6 +22,7 @@ struct sending {
     struct store_snapshot *snapshot;
     struct work work;
     bool working, opened, ended;
+    bool too_old;
     uint32_t credits;
     uint64_t chunks, records, hash;
     uint8_t key[KEY_BYTES_MAX];
@@ -34,15 +36,14 @@ struct sending {
     int code;
     uint8_t state[STATE_BYTES_MAX];
     size_t state_bytes;
-    uint64_t expected;
+    uint64_t expected, index;
     LIST_ENTRY(sending) link;
 };
 
 struct transfer_sender {
-    struct loop *loop;
-    struct store *store;
+    struct transfer_sender_config config;
     struct work_queue *queue;
-    struct loop_timer watch;
+    struct loop_timer watch, again;
     LIST_HEAD(, sending) sendings;
     uint32_t count;
     uint64_t hold_until_ns; /* by the last snapshot that was sent whole */
@@ -53,7 +54,7 @@ static void sending_free(struct sending *sending)
 {
     LIST_REMOVE(sending, link);
     sending->sender->count--;
-    store_snapshot_close(sending->sender->store, sending->snapshot);
+    store_snapshot_close(sending->sender->config.store, sending->snapshot);
     blob_unref(sending->chunk);
     free(sending);
 }
@@ -91,14 +92,16 @@ static void open_run(struct work *work)
     struct sending *sending = CONTAINER_OF(work, struct sending, work);
     struct record_key key = record_key_state();
     struct state_record record;
-    sending->code = store_snapshot_open(sending->sender->store, &sending->snapshot, NULL);
+    sending->code = store_snapshot_open(sending->sender->config.store, &sending->snapshot, NULL);
     if (sending->code == 0)
-        sending->code = store_snapshot_scan(sending->sender->store, sending->snapshot, key.bytes,
-                                            key.count, take_state, sending, NULL);
+        sending->code = store_snapshot_scan(sending->sender->config.store, sending->snapshot,
+                                            key.bytes, key.count, take_state, sending, NULL);
     if (sending->code == 0)
         sending->code = record_read_state(sending->state, sending->state_bytes, &record);
-    if (sending->code == 0)
-        sending->expected = 3 * record.state.inodes;
+    if (sending->code)
+        return;
+    sending->expected = 3 * record.state.inodes;
+    sending->index = record.index;
 }
 
 /* False: the chunk is full. A record always fits into an empty one. */
@@ -135,7 +138,7 @@ static void read_run(struct work *work)
     sending->chunk_bytes = CHUNK_HEAD_BYTES;
     sending->chunk_records = 0;
     sending->complete = true;
-    int code = store_snapshot_scan(sending->sender->store, sending->snapshot, sending->key,
+    int code = store_snapshot_scan(sending->sender->config.store, sending->snapshot, sending->key,
                                    sending->key_bytes, take_record, sending, NULL);
     if (sending->code == 0)
         sending->code = code;
@@ -144,6 +147,7 @@ static void read_run(struct work *work)
 /* --- on the loop --- */
 
 static void go_on(struct sending *sending);
+static void work_done(struct work *work);
 
 static bool send_begin(struct sending *sending)
 {
@@ -180,18 +184,53 @@ static bool send_end(struct sending *sending)
     writer_u64(&w, sending->records);
     writer_u64(&w, sending->hash);
     sending->ended = true;
-    sending->sender->hold_until_ns = loop_now_ns(sending->sender->loop) + catch_up_ns;
+    sending->sender->hold_until_ns = loop_now_ns(sending->sender->config.loop) + catch_up_ns;
     return net_send(sending->conn, TRANSFER_END, head, sizeof head, NULL) == 0;
+}
+
+static void begin_work(struct sending *sending, void (*run)(struct work *work))
+{
+    sending->working = true;
+    sending->work = (struct work){.run = run, .done = work_done};
+    work_queue_submit(sending->sender->queue, &sending->work);
+}
+
+/* From now on nothing is forgotten (transfer_sender_holds), so a later one reaches far enough. */
+static void open_again(struct sending *sending)
+{
+    struct transfer_sender *sender = sending->sender;
+    store_snapshot_close(sender->config.store, sending->snapshot);
+    sending->snapshot = NULL;
+    sending->opened = false;
+    sending->too_old = true;
+    loop_timer_start(&sender->again, again_ns);
+}
+
+static void on_again(struct loop_timer *timer)
+{
+    struct transfer_sender *sender = CONTAINER_OF(timer, struct transfer_sender, again);
+    struct sending *sending;
+    LIST_FOREACH (sending, &sender->sendings, link) {
+        if (!sending->too_old)
+            continue;
+        sending->too_old = false;
+        begin_work(sending, open_run);
+    }
 }
 
 static void work_done(struct work *work)
 {
     struct sending *sending = CONTAINER_OF(work, struct sending, work);
+    const struct transfer_sender_config *config = &sending->sender->config;
     bool first = !sending->opened;
     sending->working = false;
     sending->opened = true;
     if (!sending->conn || sending->sender->destroyed) {
         hang_up(sending);
+        return;
+    }
+    if (first && sending->code == 0 && !config->reaches(config->user, sending->index)) {
+        open_again(sending);
         return;
     }
     bool sent = sending->code == 0;
@@ -207,13 +246,6 @@ static void work_done(struct work *work)
         go_on(sending);
     else
         hang_up(sending);
-}
-
-static void begin_work(struct sending *sending, void (*run)(struct work *work))
-{
-    sending->working = true;
-    sending->work = (struct work){.run = run, .done = work_done};
-    work_queue_submit(sending->sender->queue, &sending->work);
 }
 
 static void go_on(struct sending *sending)
@@ -238,7 +270,7 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
         hang_up(sending);
         return;
     }
-    sending->heard_ns = loop_now_ns(sending->sender->loop);
+    sending->heard_ns = loop_now_ns(sending->sender->config.loop);
     sending->credits += credits;
     go_on(sending);
 }
@@ -274,7 +306,7 @@ const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender
     }
     sending->sender = sender;
     sending->conn = conn;
-    sending->heard_ns = loop_now_ns(sender->loop);
+    sending->heard_ns = loop_now_ns(sender->config.loop);
     LIST_INSERT_HEAD(&sender->sendings, sending, link);
     sender->count++;
     conn->user = sending;
@@ -286,7 +318,7 @@ const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender
 static void on_watch(struct loop_timer *timer)
 {
     struct transfer_sender *sender = CONTAINER_OF(timer, struct transfer_sender, watch);
-    uint64_t now = loop_now_ns(sender->loop);
+    uint64_t now = loop_now_ns(sender->config.loop);
     struct sending *sending, *next;
     for (sending = LIST_FIRST(&sender->sendings); sending; sending = next) {
         next = LIST_NEXT(sending, link);
@@ -303,22 +335,21 @@ uint32_t transfer_sender_count(const struct transfer_sender *sender)
 
 bool transfer_sender_holds(const struct transfer_sender *sender)
 {
-    return sender->count > 0 || loop_now_ns(sender->loop) < sender->hold_until_ns;
+    return sender->count > 0 || loop_now_ns(sender->config.loop) < sender->hold_until_ns;
 }
 
-int transfer_sender_create(struct loop *loop, struct store *store,
+int transfer_sender_create(const struct transfer_sender_config *config,
                            struct transfer_sender **ret_sender)
 {
     struct transfer_sender *sender = calloc(1, sizeof *sender);
     if (!sender)
         return -ENOMEM;
-    sender->loop = loop;
-    sender->store = store;
+    sender->config = *config;
     LIST_INIT(&sender->sendings);
-    sender->queue = work_queue_create(loop, "transfer");
-    if (!sender->queue || loop_timer_init(loop, &sender->watch, on_watch) < 0) {
-        work_queue_destroy(sender->queue);
-        free(sender);
+    sender->queue = work_queue_create(config->loop, "transfer");
+    if (!sender->queue || loop_timer_init(config->loop, &sender->watch, on_watch) < 0 ||
+        loop_timer_init(config->loop, &sender->again, on_again) < 0) {
+        transfer_sender_destroy(sender);
         return -ENOMEM;
     }
     loop_timer_start(&sender->watch, silence_ns / 4);
@@ -338,5 +369,6 @@ void transfer_sender_destroy(struct transfer_sender *sender)
     }
     work_queue_destroy(sender->queue);
     loop_timer_finish(&sender->watch);
+    loop_timer_finish(&sender->again);
     free(sender);
 }

@@ -40,7 +40,11 @@ struct disk {
 };
 
 /* A directory of the real file system, which has to exist. */
-int disk_posix_create(const char *directory, struct disk **ret_disk, struct error *error)
-    WARN_UNUSED;
+int disk_posix_create(const char *directory, struct disk **ret_disk,
+                      struct error *error) WARN_UNUSED;
+
+/* Those files of @whole (borrowed, outlives it) whose names begin with @prefix, without it. 0 or
+ * -ENOMEM. */
+int disk_part_create(struct disk *whole, const char *prefix, struct disk **ret_disk) WARN_UNUSED;
 
 #endif

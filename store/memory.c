@@ -94,7 +94,8 @@ static int memory_scan(struct store *store, const void *from, size_t from_bytes,
     int code = first && end ? 0 : error_set(error, -ENOMEM, "memory store: no memory");
     if (!code) {
         pthread_rwlock_rdlock(&memory->lock);
-        struct record *r = RB_NFIND(record_tree, &memory->records, first);
+        struct record *r = from_bytes ? RB_NFIND(record_tree, &memory->records, first)
+                                      : RB_MIN(record_tree, &memory->records);
         while (r && (to_bytes == 0 || record_compare(r, end) < 0) &&
                each(user, r->data, r->key_bytes, r->data + r->key_bytes, r->value_bytes))
             r = RB_NEXT(record_tree, &memory->records, r);

@@ -6,6 +6,7 @@
  *     check_validity.c     [3] after the last fault everything is answered within bounded steps
  *     check_durability.c   [4] what was answered is in the order and in every member's state
  *     check_views.c        [5] who passes from view to view passes with the same; [6] one primary
+ *     check_votes.c        [6] nobody goes back on a vote; [7] nobody accepts against its grant
  *     check_linear.c       [7] real time and the reference model explain every answer
  *     check_once.c         [8] one request, one effect, one answer
  *     check_convergence.c  [9] equal index, equal history and digest; records add up to the digest
@@ -39,6 +40,24 @@ struct check_view {
     struct hash128 before; /* history right before the event */
 };
 
+/* What a member has said in the newest epoch in which it voted, on the disk that it has now. */
+struct check_vote {
+    uint64_t epoch, promised, accepted;
+};
+
+/* The last GRANT of one member to another one. */
+struct check_grant {
+    uint64_t epoch, time_ns, life;
+};
+
+/* Whom a ballot proposed. */
+struct check_proposal {
+    uint64_t epoch, ballot;
+    uint32_t nodes; /* set of node ids */
+};
+
+enum { CHECK_PROPOSALS_MAX = 64 };
+
 struct check_member {
     uint64_t applied; /* the last index that it applied */
     uint64_t released;
@@ -47,6 +66,9 @@ struct check_member {
     bool inside;        /* it is in that view */
     bool running;       /* an epoch runs there */
     bool fresh;         /* started and applied nothing yet */
+    bool leaves;        /* it was asked to leave in this life */
+    uint64_t life;      /* a number for each time that it opened */
+    struct check_vote vote;
 };
 
 struct checks {
@@ -62,6 +84,10 @@ struct checks {
     uint8_t rank_last;
     uint64_t answered_max; /* the highest index of an answered write */
     uint64_t released_max; /* the highest index that a member released and could answer */
+    uint64_t lease_ns;
+    struct check_grant grants[GCS_MEMBER_MAX][GCS_MEMBER_MAX]; /* [by][to] */
+    struct check_proposal proposals[CHECK_PROPOSALS_MAX];      /* the newest */
+    uint32_t proposal_count;
     /* Whether somebody multicast this payload (integrity). @member: machine. */
     bool (*was_sent)(void *user, uint32_t member, const uint8_t *payload, uint32_t bytes);
     /* A new place of the order (for what lies above the order). */
@@ -83,6 +109,14 @@ void checks_view(struct checks *checks, uint32_t member, const struct gcs_view *
  * leave, all of the next view have. */
 void checks_out(struct checks *checks, uint32_t member, bool asked);
 void checks_running(struct checks *checks, uint32_t member, bool running);
+/* Its disk is replaced by an empty one. */
+void checks_wiped(struct checks *checks, uint32_t member);
+/* It is asked to leave: it answers nothing from then on. */
+void checks_leaves(struct checks *checks, uint32_t member);
+
+/* A member sends a frame of the group's. */
+void checks_sent(struct checks *checks, uint32_t from, uint32_t to, uint16_t type,
+                 const uint8_t *head, uint32_t bytes);
 
 /* A member applied `index`: a message, or (NULL) the event that begins an epoch. */
 void checks_applied(struct checks *checks, uint32_t member, uint64_t index,

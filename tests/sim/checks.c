@@ -28,6 +28,8 @@ void checks_started(struct checks *checks, uint32_t member)
 {
     struct check_member *m = &checks->members[member];
     m->fresh = true;
+    m->leaves = false;
+    m->life++;
     m->inside = m->running = false;
     m->released = 0;
     m->epoch = 0;
@@ -99,6 +101,11 @@ void checks_answered(struct checks *checks, uint64_t index)
 void checks_running(struct checks *checks, uint32_t member, bool running)
 {
     checks->members[member].running = running;
+}
+
+void checks_leaves(struct checks *checks, uint32_t member)
+{
+    checks->members[member].leaves = true;
 }
 
 bool checks_level(const struct checks *checks, uint32_t member, bool witness)

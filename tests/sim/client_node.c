@@ -164,6 +164,14 @@ bool client_node_move(struct host *host)
     return true;
 }
 
+void client_node_resume(struct host *host)
+{
+    struct client_node *node = host->up ? host->program : NULL;
+    for (uint32_t i = 0; node && i < node->flight_count; i++)
+        if (!node->flights[i].op && !node->flights[i].next.place)
+            flight_rest(&node->flights[i]);
+}
+
 uint64_t client_node_resent(const struct host *host)
 {
     const struct client_node *node = host->program;

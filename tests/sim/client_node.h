@@ -26,6 +26,9 @@ extern const struct host_ops client_node_ops;
 /* Go to another replica with everything in flight. False: the client is down. */
 bool client_node_move(struct host *host);
 
+/* Begin operations again after a time in which clients->paused was set. */
+void client_node_resume(struct host *host);
+
 /* Requests that were sent again in this life. */
 uint64_t client_node_resent(const struct host *host);
 

@@ -2,6 +2,8 @@
  * is drawn first and said in the trace; all draws come from the world's one generator. */
 #include "tests/sim/cluster.h"
 
+#include "tests/sim/liveness.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -54,8 +56,8 @@ static void draw_shape(struct cluster *cluster)
 {
     struct world *world = &cluster->world;
     uint32_t founders = draw_founders(world), spare = (uint32_t)world_between(world, 0, 2);
-    bool memory = prng_chance(&world->prng, 1, 8);
     cluster->founder_count = cluster->options.replicas ? cluster->options.replicas : founders;
+    bool memory = prng_chance(&world->prng, 1, 8) && cluster->founder_count > 1;
     cluster->member_count = cluster->founder_count + spare;
     if (cluster->member_count > GCS_MEMBER_MAX)
         cluster->member_count = GCS_MEMBER_MAX;
@@ -81,7 +83,7 @@ static void draw_shape(struct cluster *cluster)
 
 static void say_shape(struct cluster *cluster, uint64_t set)
 {
-    char text[384] = "";
+    char text[512] = "";
     for (int kind = 0; kind < FAULT_COUNT; kind++)
         if (set & FAULT_BIT(kind)) {
             size_t used = strlen(text);
@@ -105,6 +107,16 @@ static void frame_moved(void *user, uint32_t host, bool sent, uint16_t type)
         trap_note(&cluster->faults.trap, host, type + (sent ? TRAP_SENT : TRAP_RECEIVED));
 }
 
+static void frame_sent(void *user, uint32_t from, uint32_t to, uint16_t type,
+                       const uint8_t *payload, uint32_t bytes)
+{
+    struct cluster *cluster = user;
+    if (from < cluster->member_count)
+        checks_sent(&cluster->checks, from, to, type, payload, bytes);
+    else if (cluster->load_ops->sent)
+        cluster->load_ops->sent(cluster, from, type, payload, bytes);
+}
+
 static void cluster_init(struct cluster *cluster, const struct sim_options *options,
                          const struct load_ops *ops)
 {
@@ -116,8 +128,11 @@ static void cluster_init(struct cluster *cluster, const struct sim_options *opti
     sim_net_init(&cluster->net, &cluster->world);
     cluster->net.moved = frame_moved;
     cluster->net.moved_user = cluster;
+    cluster->net.tap = frame_sent;
+    cluster->net.tap_user = cluster;
     draw_shape(cluster);
     checks_init(&cluster->checks, &cluster->world, cluster->member_count);
+    cluster->checks.lease_ns = cluster->lease_ns;
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         char name[16];
         snprintf(name, sizeof name, "member %u", (unsigned)(i + 1) & 7);
@@ -129,6 +144,7 @@ static void cluster_init(struct cluster *cluster, const struct sim_options *opti
 static void cluster_finish(struct cluster *cluster)
 {
     faults_finish(&cluster->faults);
+    cluster->net.tap = NULL;
     for (uint32_t i = 0; i < cluster->member_count; i++)
         host_finish(&cluster->members[i]);
     cluster->load_ops->finish(cluster);
@@ -195,6 +211,27 @@ static void drain(struct cluster *cluster)
     wait_until(cluster, check_validity);
 }
 
+/* A quorum is well; the others stay as they are, and it has to do without. */
+static void demand_liveness(struct cluster *cluster)
+{
+    cluster->liveness_runs++;
+    liveness_freeze(cluster);
+    wait_until(cluster, liveness_progress);
+    cluster->load_ops->pause(cluster);
+    wait_until(cluster, liveness_level);
+    liveness_thaw(cluster);
+    wait_until(cluster, check_validity);
+}
+
+static bool liveness_due(struct cluster *cluster)
+{
+    if (cluster->world.stopped || !cluster->faults.set || cluster->liveness_runs > 2 ||
+        !liveness_possible(cluster))
+        return false;
+    return cluster->checks.epoch < EPOCHS_MIN ||
+           (cluster->liveness_runs == 0 && prng_chance(&cluster->world.prng, 1, 2));
+}
+
 static void report(struct cluster *cluster, struct sim_result *result)
 {
     memset(result, 0, sizeof *result);
@@ -206,6 +243,7 @@ static void report(struct cluster *cluster, struct sim_result *result)
     result->snapshots = cluster->snapshots;
     result->joins = cluster->joins;
     result->outs = cluster->outs;
+    result->liveness = cluster->liveness_runs;
     memcpy(result->faults, cluster->faults.fired, sizeof result->faults);
     memcpy(result->violation, cluster->world.violation, sizeof result->violation);
     cluster->load_ops->count(cluster, result);
@@ -228,6 +266,8 @@ void sim_run(const struct sim_options *options, const struct load_ops *ops,
         ;
     if (!cluster.world.stopped)
         drain(&cluster);
+    while (liveness_due(&cluster))
+        demand_liveness(&cluster);
     for (uint32_t i = 0; i < cluster.member_count && !cluster.world.stopped; i++)
         if (cluster.seats[i].belongs && !is_witness(&cluster, i))
             check_durability(&cluster.checks, i);

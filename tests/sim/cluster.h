@@ -2,7 +2,8 @@
  *
  * The course of a seed: start; load and faults until it has its size; heal (all machines back, no
  * fault any more); drain (everything is answered, all that belong to the group are in its view and
- * level, within a bounded number of steps); last checks. */
+ * level, within a bounded number of steps); in every second seed, and where views were few, a
+ * minority is broken for good, and the rest has to go on (liveness.h); last checks. */
 #ifndef TUTTI_SIM_CLUSTER_H
 #define TUTTI_SIM_CLUSTER_H
 
@@ -28,6 +29,7 @@ struct sim_options {
 struct sim_result {
     uint64_t steps, operations, simulated_ns, trace_hash;
     uint64_t order, epochs, messages, resent, reads_waited, duplicates, snapshots, joins, outs;
+    uint64_t liveness;
     uint64_t faults[FAULT_COUNT];
     char violation[1024];
 };
@@ -50,6 +52,10 @@ struct cluster {
     struct seat seats[GCS_MEMBER_MAX];
     uint32_t member_count, founder_count; /* machines: the founders, then the spare ones */
     uint64_t snapshots, joins, outs;
+    uint32_t frozen; /* liveness.c: machines that stay broken in the liveness phase, and how */
+    uint32_t frozen_how;
+    uint64_t work_done;     /* when it began */
+    uint64_t liveness_runs; /* how often it was gone through */
     const struct load_ops *load_ops;
     void *load; /* of load_ops */
 };
@@ -57,15 +63,20 @@ struct cluster {
 /* What runs on the members and who gives them work. */
 struct load_ops {
     const struct host_ops *member;
-    void (*begin)(struct cluster *cluster); /* after the hosts are made, before they start */
-    bool (*sized)(struct cluster *cluster); /* enough operations were done */
-    void (*pause)(struct cluster *cluster); /* begin nothing new */
+    void (*begin)(struct cluster *cluster);    /* after the hosts are made, before they start */
+    bool (*sized)(struct cluster *cluster);    /* enough operations were done */
+    uint64_t (*done)(struct cluster *cluster); /* operations so far */
+    void (*pause)(struct cluster *cluster);    /* begin nothing new */
+    void (*resume)(struct cluster *cluster);   /* go on as before pause */
     bool (*drained)(struct cluster *cluster, char detail[256]); /* everything is answered */
     void (*final)(struct cluster *cluster);                     /* last checks, all members level */
     void (*count)(struct cluster *cluster, struct sim_result *result);
     void (*finish)(struct cluster *cluster);
     /* What a machine that is up does or waits for, for the trace. */
     void (*describe)(struct cluster *cluster, uint32_t member, char text[256]);
+    /* A client's machine sends a frame; may be NULL. */
+    void (*sent)(struct cluster *cluster, uint32_t from, uint16_t type, const uint8_t *payload,
+                 uint32_t bytes);
     /* Faults of clients: true if it fired. */
     bool (*client_fault)(struct cluster *cluster, enum fault_kind kind);
     /* Prepare the empty disk of a machine that an operator adds. */

@@ -20,12 +20,16 @@ static const struct {
     [FAULT_CLOG] = {"clog", 2, fault_net},
     [FAULT_ISOLATE] = {"isolate", 3, fault_net},
     [FAULT_SPLIT] = {"split", 2, fault_net},
+    [FAULT_UNPLUG] = {"unplug", 3, fault_net},
+    [FAULT_SLOW_LINK] = {"slow-link", 3, fault_net},
     [FAULT_CRASH] = {"crash", 4, fault_host},
     [FAULT_POWER] = {"power", 3, fault_host},
     [FAULT_CRASH_ALL] = {"crash-all", 1, fault_host},
     [FAULT_POWER_ALL] = {"power-all", 1, fault_host},
     [FAULT_OUTAGE] = {"outage", 1, fault_host},
     [FAULT_CRASH_AT] = {"crash-at", 6, fault_host},
+    [FAULT_CHAIN] = {"chain", 4, fault_host},
+    [FAULT_CUT_CRASH] = {"cut-crash", 3, fault_host},
     [FAULT_CRASH_AGAIN] = {"crash-again", 0, NULL}, /* after a crash */
     [FAULT_DEATH] = {"death", 0, NULL},             /* after a crash */
     [FAULT_PAUSE] = {"pause", 5, fault_host},
@@ -43,6 +47,7 @@ static const struct {
     [FAULT_DRAIN] = {"drain", 2, fault_member},
     [FAULT_REMOVE] = {"remove", 4, fault_member},
     [FAULT_CLIENT_RESET] = {"client-reset", 6, NULL},
+    [FAULT_CLIENT_CUT] = {"client-cut", 4, NULL},
     [FAULT_CLIENT_MOVE] = {"client-move", 4, NULL},
     [FAULT_CLIENT_CRASH] = {"client-crash", 2, NULL},
     [FAULT_DUPLICATE] = {"duplicate", 6, NULL},
@@ -174,7 +179,8 @@ static void faults_fire(struct event *event)
     enum fault_kind kind;
     uint64_t pause_ns = SIM_MS(1);
     if (draw_kind(faults, &kind) && fire(faults, kind)) {
-        faults->fired[kind] += kind != FAULT_CRASH_AT; /* counted where the trap shuts */
+        if (kind != FAULT_CRASH_AT && kind != FAULT_CHAIN) /* counted where the trap shuts */
+            faults->fired[kind]++;
         pause_ns = world_skewed(world, SIM_MS(1), faults->gap_ns);
         if (faults->storm_left-- == 0) {
             faults->storm_left = world_between(world, 5, 40);

@@ -20,6 +20,8 @@ enum fault_kind {
     FAULT_CLOG,      /* some hosts are cut off one by one, and come back in another order */
     FAULT_ISOLATE,   /* one host reaches nobody */
     FAULT_SPLIT,     /* the hosts fall into two parts */
+    FAULT_UNPLUG,    /* one host reaches nobody, and its connections end at both ends at once */
+    FAULT_SLOW_LINK, /* frames of a pair take up to 200 ms longer for a while */
     /* machines and their processes: fault_host.c */
     FAULT_CRASH,     /* a member is killed; its page cache survives */
     FAULT_POWER,     /* a member loses power; what was not synced is lost */
@@ -27,6 +29,8 @@ enum fault_kind {
     FAULT_POWER_ALL, /* all members lose power at once */
     FAULT_OUTAGE,    /* all go down one by one and come back in another order, one perhaps empty */
     FAULT_CRASH_AT,  /* a member is killed right after something chosen happened there */
+    FAULT_CHAIN, /* three crashes in one change of view, each at a step of what the last began */
+    FAULT_CUT_CRASH,   /* one member is cut off, others are killed and back at once */
     FAULT_CRASH_AGAIN, /* a member that was down is killed again while it recovers */
     FAULT_DEATH,       /* the supervisor of a killed process tells the others */
     FAULT_PAUSE,       /* a member stands still */
@@ -47,6 +51,7 @@ enum fault_kind {
     FAULT_REMOVE,     /* a member that is away is removed */
     /* clients: the load */
     FAULT_CLIENT_RESET, /* a client's connection breaks */
+    FAULT_CLIENT_CUT,   /* a client and a member can't reach each other */
     FAULT_CLIENT_MOVE,  /* a client goes to another replica with everything in flight */
     FAULT_CLIENT_CRASH, /* a client dies; another one takes its place */
     FAULT_DUPLICATE,    /* old requests of clients arrive a second time */
@@ -113,6 +118,15 @@ bool fault_member(struct faults *faults, enum fault_kind kind);
 /* fault_host.c: a member goes down, and comes back after a while where it belongs to the group.
  * False: it is down, or durability = memory does not allow it now. */
 bool fault_crash(struct faults *faults, uint32_t member, enum sim_death death);
+/* It is killed, and back within milliseconds: before it is suspected, or others' leases end. */
+bool fault_crash_short(struct faults *faults, uint32_t member);
+
+/* fault_net.c: two hosts, members or clients, can't reach each other. */
+void fault_cut(struct faults *faults, uint32_t a, uint32_t b, uint64_t duration_ns);
+/* A member and all others. */
+void fault_isolate(struct faults *faults, uint32_t member, uint64_t duration_ns);
+/* Some time: short, or long enough for a change of view. */
+uint64_t fault_duration(struct faults *faults);
 
 /* fault_disk.c: whether the group can do without the disk of this member. */
 bool fault_may_wipe(const struct cluster *cluster, uint32_t member);

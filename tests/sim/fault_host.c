@@ -129,6 +129,25 @@ bool fault_crash(struct faults *faults, uint32_t member, enum sim_death death)
                                        : world_between(world, SIM_MS(100), SIM_S(4)));
 }
 
+bool fault_crash_short(struct faults *faults, uint32_t member)
+{
+    return crash(faults, member, SIM_DEATH_KILLED,
+                 world_skewed(&faults->cluster->world, SIM_MS(1), SIM_MS(100)));
+}
+
+/* One can't hear what the others, who have forgotten what they granted it, do now. */
+static bool cut_and_crash(struct faults *faults, uint32_t alone)
+{
+    struct cluster *cluster = faults->cluster;
+    uint64_t which = 1 + fault_draw(faults, (1u << cluster->member_count) - 1);
+    bool any = false;
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        any = (i != alone && (which >> i & 1) && fault_crash_short(faults, i)) || any;
+    if (any)
+        fault_isolate(faults, alone, fault_duration(faults));
+    return any;
+}
+
 /* ---- stops: the process ends some time after it was told, done or not ---- */
 
 static void stop_end(struct faults *faults, struct fault_task *task)
@@ -253,6 +272,11 @@ bool fault_host(struct faults *faults, enum fault_kind kind)
         return outage(faults);
     case FAULT_CRASH_AT:
         return trap_arm(&faults->trap);
+    case FAULT_CHAIN:
+        return !faults->trap.armed && fault_crash_short(faults, member) &&
+               trap_chain(&faults->trap);
+    case FAULT_CUT_CRASH:
+        return cut_and_crash(faults, member);
     case FAULT_PAUSE:
         return pause_one(faults, member, world_skewed(&cluster->world, SIM_MS(2), SIM_S(2)));
     case FAULT_LONG_PAUSE:

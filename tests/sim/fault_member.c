@@ -53,6 +53,7 @@ static bool leave(struct faults *faults, uint32_t member, bool back)
     world_note(&cluster->world, "%s is asked to leave%s", cluster->members[member].name,
                back ? " for a while" : "");
     seat->leaving = !back;
+    checks_leaves(&cluster->checks, member);
     return true;
 }
 
@@ -66,7 +67,7 @@ static bool remove_one(struct faults *faults, uint32_t member)
         return false;
     world_note(&cluster->world, "%s removes %s", cluster->members[by].name,
                cluster->members[member].name);
-    seat->leaving = true;
+    seat->to_remove = seat->leaving = true;
     return true;
 }
 

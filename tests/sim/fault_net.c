@@ -18,14 +18,14 @@ static void block(struct faults *faults, uint32_t from, uint32_t to, uint64_t du
     fault_heal_later(faults, unblock, from, to, duration_ns);
 }
 
-static void block_both(struct faults *faults, uint32_t a, uint32_t b, uint64_t duration_ns)
+void fault_cut(struct faults *faults, uint32_t a, uint32_t b, uint64_t duration_ns)
 {
     block(faults, a, b, duration_ns);
     block(faults, b, a, duration_ns);
 }
 
 /* Short ones, and those that are long enough for a change of view. */
-static uint64_t draw_duration(struct faults *faults)
+uint64_t fault_duration(struct faults *faults)
 {
     struct cluster *cluster = faults->cluster;
     if (fault_draw(faults, 2))
@@ -49,7 +49,7 @@ static bool cut_pair(struct faults *faults, bool both)
     uint32_t a, b;
     if (!draw_pair(faults, &a, &b))
         return false;
-    uint64_t duration_ns = draw_duration(faults);
+    uint64_t duration_ns = fault_duration(faults);
     block(faults, a, b, duration_ns);
     if (both)
         block(faults, b, a, duration_ns);
@@ -62,7 +62,7 @@ static void flap_once(struct faults *faults, struct fault_task *task)
     struct cluster *cluster = faults->cluster;
     uint64_t about = cluster->suspect_after_ns;
     uint64_t down_ns = world_between(&cluster->world, about / 2, about * 3 / 2);
-    block_both(faults, task->a, task->b, down_ns);
+    fault_cut(faults, task->a, task->b, down_ns);
     if (task->n > 1)
         fault_later(faults, flap_once, task->a, task->b, task->n - 1,
                     down_ns + world_between(&cluster->world, about / 4, about));
@@ -77,16 +77,16 @@ static bool flap(struct faults *faults)
     return true;
 }
 
-static void isolate_for(struct faults *faults, uint32_t host, uint64_t duration_ns)
+void fault_isolate(struct faults *faults, uint32_t member, uint64_t duration_ns)
 {
     for (uint32_t other = 0; other < faults->cluster->member_count; other++)
-        if (other != host)
-            block_both(faults, host, other, duration_ns);
+        if (other != member)
+            fault_cut(faults, member, other, duration_ns);
 }
 
 static void clog_one(struct faults *faults, struct fault_task *task)
 {
-    isolate_for(faults, task->a, task->n);
+    fault_isolate(faults, task->a, task->n);
 }
 
 /* Each at a moment of its own, for a time of its own. */
@@ -109,8 +109,39 @@ static bool isolate(struct faults *faults)
 {
     if (faults->cluster->member_count < 2)
         return false;
-    isolate_for(faults, (uint32_t)fault_draw(faults, faults->cluster->member_count),
-                draw_duration(faults));
+    fault_isolate(faults, (uint32_t)fault_draw(faults, faults->cluster->member_count),
+                  fault_duration(faults));
+    return true;
+}
+
+/* As when its cable is pulled and its kernel says so: both ends know at once. */
+static bool unplug(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    uint32_t member = (uint32_t)fault_draw(faults, cluster->member_count);
+    if (cluster->member_count < 2)
+        return false;
+    fault_isolate(faults, member, fault_duration(faults));
+    sim_net_end_blocked(&cluster->net, member);
+    return true;
+}
+
+static void undo_slow_link(struct faults *faults, struct fault_task *task)
+{
+    sim_net_slow(&faults->cluster->net, task->a, task->b, 0);
+}
+
+static bool slow_link(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    uint32_t a, b;
+    if (!draw_pair(faults, &a, &b))
+        return false;
+    uint64_t slower_ns = world_skewed(&cluster->world, SIM_MS(1), SIM_MS(200));
+    sim_net_slow(&cluster->net, a, b, slower_ns);
+    world_note(&cluster->world, "host %u and host %u are %llu us slower", a, b,
+               (unsigned long long)slower_ns / 1000);
+    fault_heal_later(faults, undo_slow_link, a, b, fault_duration(faults));
     return true;
 }
 
@@ -118,13 +149,13 @@ static bool split(struct faults *faults)
 {
     uint32_t count = faults->cluster->member_count, all = (1u << count) - 1;
     uint32_t part = (uint32_t)fault_draw(faults, all + 1);
-    uint64_t duration_ns = draw_duration(faults);
+    uint64_t duration_ns = fault_duration(faults);
     if (part == 0 || part == all)
         return false;
     for (uint32_t a = 0; a < count; a++)
         for (uint32_t b = 0; b < count; b++)
             if ((part >> a & 1) && !(part >> b & 1))
-                block_both(faults, a, b, duration_ns);
+                fault_cut(faults, a, b, duration_ns);
     return true;
 }
 
@@ -148,6 +179,10 @@ bool fault_net(struct faults *faults, enum fault_kind kind)
         return isolate(faults);
     case FAULT_SPLIT:
         return split(faults);
+    case FAULT_UNPLUG:
+        return unplug(faults);
+    case FAULT_SLOW_LINK:
+        return slow_link(faults);
     default:
         return false;
     }

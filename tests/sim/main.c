@@ -82,6 +82,14 @@ static bool goes_on(const struct campaign_options *options, time_t end)
     return options->seconds == 0 || time(NULL) < end;
 }
 
+/* How much it took to find what was planted. */
+static void say_found(const struct report *report, const struct sim_result *result)
+{
+    printf("after %llu seeds, %llu steps\n", (unsigned long long)report->steps.count + 1,
+           (unsigned long long)(report->steps.sum + result->steps));
+    fflush(stdout);
+}
+
 /* Every jobs-th seed, from `job` on. */
 static bool run_share(const struct campaign_options *options, uint32_t job, struct report *report)
 {
@@ -93,9 +101,12 @@ static bool run_share(const struct campaign_options *options, uint32_t job, stru
         struct sim_options sim = options->sim;
         struct sim_result result;
         sim.seed = seed;
-        if (run_seed(options, &sim, &result))
+        bool held = run_seed(options, &sim, &result);
+        if (held)
             report_add(report, &result);
-        else if (++violations && options->expect)
+        else if (options->expect)
+            say_found(report, &result);
+        if (!held && ++violations && options->expect)
             return false;
     }
     report->violations += violations;

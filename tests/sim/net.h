@@ -24,6 +24,7 @@ struct sim_net {
     uint64_t connect_timeout_ns; /* of a connect into a block */
     uint64_t silence_timeout_ns; /* until a host that vanished silently counts as gone */
     uint8_t blocked[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* [from][to]: number of blocks */
+    uint64_t slower_ns[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     LIST_HEAD(, sim_listener) listeners;
     TAILQ_HEAD(sim_link_list, sim_link) links;
     uint32_t link_count;
@@ -69,5 +70,11 @@ bool sim_net_stall(struct sim_net *net, uint64_t duration_ns);
 /* Block or unblock one direction between two hosts; blocks are counted. */
 void sim_net_block(struct sim_net *net, uint32_t from, uint32_t to);
 void sim_net_unblock(struct sim_net *net, uint32_t from, uint32_t to);
+
+/* Connections of this host that are blocked end now, at both ends; what is under way is lost. */
+void sim_net_end_blocked(struct sim_net *net, uint32_t host);
+
+/* What two hosts send each other takes so much longer. */
+void sim_net_slow(struct sim_net *net, uint32_t a, uint32_t b, uint64_t slower_ns);
 
 #endif

@@ -106,6 +106,26 @@ void sim_net_unblock(struct sim_net *net, uint32_t from, uint32_t to)
                 pipe_kick(&link->pipes[i]);
 }
 
+void sim_net_end_blocked(struct sim_net *net, uint32_t host)
+{
+    struct sim_link *link;
+    TAILQ_FOREACH (link, &net->links, entry) {
+        uint32_t a = link->hosts[0], b = link->hosts[1];
+        if (!link_open(link) || (a != host && b != host) || !net->blocked[a][b])
+            continue;
+        for (int i = 0; i < 2; i++) {
+            end_cut(&link->ends[i]);
+            end_close_later(&link->ends[i], NET_REASON_PEER,
+                            world_skewed(net->world, 0, SIM_MS(2)));
+        }
+    }
+}
+
+void sim_net_slow(struct sim_net *net, uint32_t a, uint32_t b, uint64_t slower_ns)
+{
+    net->slower_ns[a][b] = net->slower_ns[b][a] = slower_ns;
+}
+
 /* ---- deaths ---- */
 
 static void link_timed_out(struct event *event)

@@ -120,7 +120,9 @@ void pipe_kick(struct pipe *pipe)
 static uint64_t pipe_time(struct pipe *pipe)
 {
     struct sim_net *net = pipe->link->net;
-    uint64_t at = net->world->now_ns + pipe->link->base_ns +
+    uint32_t from = pipe->link->hosts[pipe->from], to = pipe->link->hosts[!pipe->from];
+    uint64_t slower_ns = from < SIM_HOSTS_MAX && to < SIM_HOSTS_MAX ? net->slower_ns[from][to] : 0;
+    uint64_t at = net->world->now_ns + pipe->link->base_ns + slower_ns +
                   world_skewed(net->world, net->delay_low_ns, net->delay_high_ns);
     if (at > pipe->last_ns)
         pipe->last_ns = at;

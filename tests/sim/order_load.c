@@ -215,9 +215,22 @@ static bool load_sized(struct cluster *cluster)
     return load_of(cluster)->ordered_count >= cluster->options.operations;
 }
 
+static uint64_t load_done(struct cluster *cluster)
+{
+    return load_of(cluster)->ordered_count;
+}
+
 static void load_pause(struct cluster *cluster)
 {
     load_of(cluster)->paused = true;
+}
+
+static void load_resume(struct cluster *cluster)
+{
+    load_of(cluster)->paused = false;
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->members[i].up && order_node_ready(cluster->members[i].program))
+            order_load_ready(cluster, i);
 }
 
 static bool leave_pending(struct cluster *cluster, char detail[256])
@@ -232,19 +245,25 @@ static bool leave_pending(struct cluster *cluster, char detail[256])
 }
 
 /* What a member was given must be ordered, unless it restarted, was voted out or was removed since:
- * then it may be. Who was asked to leave has left. */
+ * then it may be; of a frozen one it may be, too. Who was asked to leave has left. */
 static bool load_drained(struct cluster *cluster, char detail[256])
 {
     struct order_load *load = load_of(cluster);
-    for (; load->settled < load->sent_count; load->settled++) {
-        const struct sent *sent = &load->sent[load->settled];
+    uint64_t first = load->settled;
+    for (uint64_t i = load->settled; i < load->sent_count; i++) {
+        const struct sent *sent = &load->sent[i];
         const struct seat *seat = &cluster->seats[sent->member];
-        if (sent->ordered || sent->opened != seat->incarnation_random || !seat->belongs)
+        bool frozen = cluster->frozen >> sent->member & 1;
+        bool settled = sent->ordered || sent->opened != seat->incarnation_random || !seat->belongs;
+        first += settled && first == i;
+        if (settled || frozen)
             continue;
-        snprintf(detail, 256, "payload %llu of member %u is not ordered",
-                 (unsigned long long)load->settled, sent->member);
+        load->settled = first;
+        snprintf(detail, 256, "payload %llu of member %u is not ordered", (unsigned long long)i,
+                 sent->member);
         return false;
     }
+    load->settled = first;
     return !leave_pending(cluster, detail);
 }
 
@@ -384,7 +403,9 @@ const struct load_ops order_load = {
     .member = &order_node_ops,
     .begin = load_begin,
     .sized = load_sized,
+    .done = load_done,
     .pause = load_pause,
+    .resume = load_resume,
     .drained = load_drained,
     .final = load_final,
     .count = load_count,

@@ -481,6 +481,7 @@ static int node_start(struct host *host, struct error *error)
 static void node_destroy(struct host *host)
 {
     struct order_node *node = host->program;
+    checks_running(&node->cluster->checks, node->member, false);
     node_close(node);
     order_state_finish(node);
     order_past_finish(node);

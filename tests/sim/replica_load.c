@@ -98,13 +98,11 @@ static void load_replied(void *user, const struct proto_request *request,
         linear_repeated(&load->linear, op, reply);
 }
 
-static void load_tap(void *user, uint32_t from, uint32_t to, uint16_t type, const uint8_t *payload,
-                     uint32_t bytes)
+static void load_sent(struct cluster *cluster, uint32_t from, uint16_t type, const uint8_t *payload,
+                      uint32_t bytes)
 {
-    (void)to;
-    struct replica_load *load = user;
     if (type == NET_FRAME_REQUEST && from >= CLIENT_HOST_FIRST && from != DUPLICATOR_HOST)
-        duplicator_keep(load->duplicator, payload, bytes);
+        duplicator_keep(load_of(cluster)->duplicator, payload, bytes);
 }
 
 /* ---- the course of a seed ---- */
@@ -141,8 +139,6 @@ static void load_begin(struct cluster *cluster)
                                   .links_max = load->shape.limits.links_max};
     linear_init(&load->linear, &load->clients.history, &limits, load->shape.limits.slots_max);
     load->duplicator = duplicator_create(cluster, DUPLICATOR_HOST, load_replied, load);
-    cluster->net.tap = load_tap;
-    cluster->net.tap_user = load;
     replica_nodes_format(cluster);
     clients_begin(load);
 }
@@ -150,6 +146,19 @@ static void load_begin(struct cluster *cluster)
 static bool load_sized(struct cluster *cluster)
 {
     return load_of(cluster)->clients.history.answered >= cluster->options.operations;
+}
+
+static uint64_t load_done(struct cluster *cluster)
+{
+    return load_of(cluster)->clients.history.answered;
+}
+
+static void load_resume(struct cluster *cluster)
+{
+    struct clients *clients = &load_of(cluster)->clients;
+    clients->paused = false;
+    for (uint32_t i = 0; i < clients->count; i++)
+        client_node_resume(&clients->hosts[i]);
 }
 
 static void load_pause(struct cluster *cluster)
@@ -261,7 +270,6 @@ static void load_count(struct cluster *cluster, struct sim_result *result)
 static void load_finish(struct cluster *cluster)
 {
     struct replica_load *load = load_of(cluster);
-    cluster->net.tap = NULL;
     for (uint32_t i = 0; i < load->clients.count; i++)
         host_finish(&load->clients.hosts[i]);
     duplicator_destroy(load->duplicator);
@@ -280,6 +288,11 @@ static bool load_client_fault(struct cluster *cluster, enum fault_kind kind)
     switch (kind) {
     case FAULT_CLIENT_RESET:
         return sim_net_reset(&cluster->net, host->id);
+    case FAULT_CLIENT_CUT:
+        fault_cut(&cluster->faults, host->id,
+                  (uint32_t)prng_below(&world->prng, cluster->member_count),
+                  fault_duration(&cluster->faults));
+        return true;
     case FAULT_CLIENT_MOVE:
         return client_node_move(host);
     case FAULT_CLIENT_CRASH:
@@ -350,13 +363,16 @@ const struct load_ops replica_load = {
     .member = &replica_node_ops,
     .begin = load_begin,
     .sized = load_sized,
+    .done = load_done,
     .pause = load_pause,
+    .resume = load_resume,
     .drained = load_drained,
     .final = load_final,
     .count = load_count,
     .finish = load_finish,
     .client_fault = load_client_fault,
     .describe = load_describe,
+    .sent = load_sent,
     .format = replica_node_format,
     .leave = load_leave,
     .remove = load_remove,

@@ -296,6 +296,7 @@ char *replica_node_status(const struct host *host)
 static void node_destroy(struct host *host)
 {
     struct replica_node *node = host->program;
+    checks_running(&cluster_of_host(host)->checks, member_of_host(host), false);
     if (node->replica)
         replica_destroy(node->replica);
     free(node);

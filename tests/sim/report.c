@@ -24,6 +24,15 @@ static void tally_merge(struct tally *tally, const struct tally *other)
     tally->sum += other->sum;
 }
 
+/* What every seed has at least, unless its options forbid it. */
+enum { STEPS_MIN = 20000, OPERATIONS_MIN = 300, FAULTS_MIN = 3, EPOCHS_MIN = 3 };
+
+static bool is_small(const struct sim_result *result, uint64_t faults)
+{
+    return result->steps < STEPS_MIN || result->operations < OPERATIONS_MIN ||
+           faults < FAULTS_MIN || result->epochs < EPOCHS_MIN;
+}
+
 void report_add(struct report *report, const struct sim_result *result)
 {
     uint64_t faults = 0;
@@ -32,6 +41,8 @@ void report_add(struct report *report, const struct sim_result *result)
         report->by_kind[kind] += result->faults[kind];
         report->seeds_with_kind[kind] += result->faults[kind] > 0;
     }
+    report->small += is_small(result, faults);
+    report->liveness += result->liveness > 0;
     tally_add(&report->steps, result->steps);
     tally_add(&report->operations, result->operations);
     tally_add(&report->order, result->order);
@@ -58,6 +69,8 @@ void report_merge(struct report *report, const struct report *other)
         report->by_kind[kind] += other->by_kind[kind];
         report->seeds_with_kind[kind] += other->seeds_with_kind[kind];
     }
+    report->small += other->small;
+    report->liveness += other->liveness;
     report->reads_waited += other->reads_waited;
     report->resent += other->resent;
     report->duplicates += other->duplicates;
@@ -79,6 +92,10 @@ void report_print(const struct report *report)
 {
     printf("%llu seeds held, %llu broke an invariant\n", (unsigned long long)report->steps.count,
            (unsigned long long)report->violations);
+    printf("  %llu seeds with less than %d steps, %d operations, %d faults or %d views\n",
+           (unsigned long long)report->small, STEPS_MIN, OPERATIONS_MIN, FAULTS_MIN, EPOCHS_MIN);
+    printf("  %llu seeds in which a minority stayed broken, and the others had to go on\n",
+           (unsigned long long)report->liveness);
     print_tally("steps", &report->steps);
     print_tally("operations", &report->operations);
     print_tally("places of the order", &report->order);

@@ -22,6 +22,7 @@ void seat_add(struct cluster *cluster, uint32_t member)
     struct host *host = &cluster->members[member];
     world_note(&cluster->world, "%s has an empty disk and is added", host->name);
     host_wipe(host);
+    checks_wiped(&cluster->checks, member);
     *seat = (struct seat){.belongs = true, .added = true, .store = (uint8_t)(seat->store + 1)};
     cluster->load_ops->format(cluster, member);
 }
@@ -48,7 +49,7 @@ bool seat_out(struct cluster *cluster, uint32_t member, enum gcs_out why, const 
 void seat_stays(struct cluster *cluster, uint32_t member)
 {
     world_note(&cluster->world, "%s was asked to leave, and stays", cluster->members[member].name);
-    cluster->seats[member].leaving = false;
+    cluster->seats[member].leaving = cluster->seats[member].to_remove;
 }
 
 void seat_inside(struct cluster *cluster, uint32_t member)

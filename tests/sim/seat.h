@@ -7,10 +7,11 @@
 struct cluster;
 
 struct seat {
-    bool belongs;  /* a founder, or added, and not removed since */
-    bool added;    /* it has had no part in any view yet: it joins because it was added */
-    bool leaving;  /* it was asked to leave for good, or the others to remove it */
-    uint8_t store; /* generation of its disk: part of its store id */
+    bool belongs;   /* a founder, or added, and not removed since */
+    bool added;     /* it has had no part in any view yet: it joins because it was added */
+    bool to_remove; /* the others were asked to remove it */
+    bool leaving;   /* it was asked to leave for good, or the others to remove it */
+    uint8_t store;  /* generation of its disk: part of its store id */
     uint64_t incarnation_count, incarnation_random;
 };
 

@@ -29,6 +29,8 @@ struct trap {
     struct cluster *cluster;
     bool armed;
     uint32_t member, moment, countdown, caught;
+    uint32_t deep;       /* crashes so far in one change of view; 0: no chain */
+    uint64_t deep_epoch; /* of which view */
     struct event event;
 };
 
@@ -37,6 +39,10 @@ void trap_finish(struct trap *trap);
 
 /* Wait for something that is drawn. False: one is armed already. */
 bool trap_arm(struct trap *trap);
+
+/* A member was just killed; wait for a step of the change of view that this brings, kill who takes
+ * it, and once more. True. */
+bool trap_chain(struct trap *trap);
 
 /* It happened there. */
 void trap_note(struct trap *trap, uint32_t member, uint32_t moment);

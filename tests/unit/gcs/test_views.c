@@ -173,6 +173,36 @@ Test(views, one_voted_out_joins_by_being_fed)
     end(group);
 }
 
+/* Voted out, then in again; those of `forgetful` remember nothing that it missed. */
+static unsigned snapshots_to_come_back(uint16_t forgetful)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 1);
+    group_flush(group, 2);
+    group_isolate(group, 4);
+    group_wait(group, 1000);
+    send(group, 0, 5);
+    for (uint8_t i = 0; i < 2; i++)
+        if (forgetful >> i & 1)
+            group->nodes[i].history_from = group->nodes[i].applied;
+    group_connect_all(group);
+    group_wait(group, 100);
+    group_revive(group);
+    group_connect_all(group);
+    group_wait(group, 1000);
+    unsigned snapshots = group->snapshots;
+    group_revive(group);
+    end(group);
+    return snapshots;
+}
+
+Test(views, whoever_remembers_enough_feeds_before_a_snapshot_is_needed)
+{
+    cr_assert_eq(snapshots_to_come_back(1), 0);
+    cr_assert_eq(snapshots_to_come_back(2), 0);
+    cr_assert_eq(snapshots_to_come_back(3), 1);
+}
+
 Test(views, a_new_node_joins_by_a_snapshot)
 {
     struct group *group = founded(4, 3, 0);

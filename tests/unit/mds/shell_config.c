@@ -65,7 +65,7 @@ Test(config, times_of_views)
     char text[1024];
     snprintf(text, sizeof text,
              "%s[order]\nheartbeat = 20ms\nsuspect_after = 60ms\nlease = 50ms\ndrift = 500\n"
-             "lag_after = 1s\nstart_wait = 0s\nhistory = 2M\n[replica]\nwitness = yes\n",
+             "lag_after = 1s\nstart_wait = 0s\nhistory = 2M\nhistory_disk = 8G\n[replica]\nwitness = yes\n",
              good);
     cr_assert_eq(read_text(text, true, &config, &error), 0, "%s", error.text);
     cr_assert_eq(config.replica.suspect_after_ns, 60000000);
@@ -74,6 +74,7 @@ Test(config, times_of_views)
     cr_assert_eq(config.replica.lag_after_ns, 1000000000);
     cr_assert_eq(config.replica.start_wait_ns, 0);
     cr_assert_eq(config.replica.history_bytes, 2 << 20);
+    cr_assert_eq(config.replica.history_disk_bytes, 8ull << 30);
     cr_assert_eq(config.replica.give_up_ns, 410000000, "follows from the others");
     cr_assert(config.replica.witness && !config.replica.assume_no_partition);
     cr_assert_eq(config.warnings, 0);

@@ -65,6 +65,30 @@ Test(transfer, one_moment_of_a_store_that_is_written)
     rig_finish(&rig);
 }
 
+/* After a while. */
+static bool told_while_the_store_follows(struct rig *rig)
+{
+    static unsigned looks;
+    cr_assert(!rig->told || rig->state.index == rig->reaches);
+    if (++looks == 30)
+        rig_fill(rig, rig->state.state.inodes + 1, 1);
+    return rig->told > 0;
+}
+
+/* The store lags behind what was applied, and the records of that time are forgotten. */
+Test(transfer, a_snapshot_that_is_too_old_is_taken_anew)
+{
+    struct rig rig;
+    rig_make(&rig);
+    rig_fill(&rig, 1, SOME);
+    rig.reaches = rig.state.index + 1;
+    rig_receive(&rig);
+    rig_wait(&rig, told_while_the_store_follows);
+    cr_assert_eq(rig.code, 0, "%s", rig.detail);
+    rig_expect_same(rig.source, rig.incoming);
+    rig_finish(&rig);
+}
+
 static uint64_t chunks_wanted;
 
 static bool so_many_chunks(struct rig *rig)

@@ -211,6 +211,12 @@ void rig_expect_same(struct store *a, struct store *b)
 
 /* --- begin and end --- */
 
+static bool on_reaches(void *user, uint64_t index)
+{
+    const struct rig *rig = user;
+    return index >= rig->reaches;
+}
+
 void rig_make(struct rig *rig)
 {
     const struct net_accept accept = {.accepted = on_accepted, .user = rig};
@@ -223,7 +229,9 @@ void rig_make(struct rig *rig)
         net_listen(rig->transport, "127.0.0.1:0", &limits, &accept, &rig->listener, &error), 0,
         "%s", error.text);
     cr_assert_eq(store_memory_create(&rig->source, NULL), 0);
-    cr_assert_eq(transfer_sender_create(rig->loop, rig->source, &rig->sender), 0);
+    const struct transfer_sender_config sender = {
+        .loop = rig->loop, .store = rig->source, .user = rig, .reaches = on_reaches};
+    cr_assert_eq(transfer_sender_create(&sender, &rig->sender), 0);
 }
 
 void rig_finish(struct rig *rig)

@@ -29,6 +29,7 @@ struct rig {
     struct store *source, *incoming;
     struct state_record state; /* of the source, with the digest of what it holds */
     struct transfer_sender *sender;
+    uint64_t reaches; /* the oldest index from which a receiver could be fed */
     struct gate gates[GATES_MAX];
     unsigned gate_count;
     void (*greeted)(struct gate *gate); /* NULL: the real sender */
