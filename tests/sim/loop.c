@@ -281,7 +281,7 @@ void process_resume(struct process *process)
         return;
     for (event = LIST_FIRST(&process->events); event; event = next) {
         next = LIST_NEXT(event, of_process);
-        if (!event->helper && event->time_ns == process->paused_until_ns)
+        if (event->put_off)
             event_start(process->world, event, 0);
     }
     process->paused_until_ns = process->world->now_ns;

@@ -153,6 +153,35 @@ Test(sim_loop, timers_and_pauses)
     world_finish(&world);
 }
 
+static void nothing(struct event *event)
+{
+    (void)event;
+}
+
+Test(sim_loop, a_pause_on_top_of_a_pause_ends_for_all)
+{
+    struct world world;
+    struct process process;
+    struct alarm alarm = {.fired = 0};
+    struct event other = {.fire = nothing, .label = "other"};
+    world_init(&world, 4);
+    process_init(&process, &world, "p");
+    cr_assert_eq(loop_timer_init(&process.loop, &alarm.timer, alarm_fire), 0);
+    loop_timer_start(&alarm.timer, SIM_MS(5));
+    process_pause(&process, SIM_S(100));
+    event_start(&world, &other, SIM_MS(10)); /* behind the alarm, which is put off now */
+    cr_assert(world_step(&world));
+    process_pause(&process, SIM_S(200));
+    process_resume(&process);
+    uint64_t resumed_ns = world.now_ns;
+    cr_assert(world_step(&world));
+    cr_assert_eq(alarm.fired, 1);
+    cr_assert_eq(world.now_ns, resumed_ns);
+    loop_timer_finish(&alarm.timer);
+    process_finish(&process);
+    world_finish(&world);
+}
+
 /* ---- disk ---- */
 
 static void write_two(struct disk *disk, const char *name, const char *stable, const char *loose)

@@ -98,6 +98,7 @@ void event_start(struct world *world, struct event *event, uint64_t delay_ns)
         world->heap = realloc(world->heap, (world->heap_capacity + 1) * sizeof *world->heap);
         MUST(world->heap);
     }
+    event->put_off = false;
     event->time_ns = world->now_ns + delay_ns;
     event->tie = prng_next(&world->prng);
     if (event->process)
@@ -112,6 +113,7 @@ static bool may_fire(struct world *world, struct event *event)
     if (!process || event->helper || process->paused_until_ns <= world->now_ns)
         return true;
     event_start(world, event, process->paused_until_ns - world->now_ns);
+    event->put_off = true;
     return false;
 }
 

@@ -29,6 +29,7 @@ struct event {
     const char *label; /* static, for the trace */
     uint64_t time_ns, tie;
     uint32_t place; /* in the heap, from 1; 0: not queued */
+    bool put_off;   /* due while its process stood still */
     bool helper;    /* on a helper thread: ends no turn of the loop, is not held by a pause */
     struct process *process; /* NULL: the world's own */
     LIST_ENTRY(event) of_process;

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# What tests of membership and storage do besides: source it after net.sh or lib.sh.
+
+says() { group_says "$@" >/dev/null; }
+
+holds() { wait_until "$1" says "${@:2}" || fail "never: $2: $(describe)"; }   # seconds, expression, nodes...
+
+# Somebody who holds state of a size: files, made before a joiner has to fetch them.
+fill()   # files
+{
+    # shellcheck disable=SC2046
+    echo "inodes $1" | $(place_of client) timeout 60 "$build/bench/failover" --replicas "$(addresses ,)" --name fill \
+        >"$work/fill.out" 2>"$work/fill.log" || true # there is no round to report
+    grep -q made "$work/fill.out" || fail "no files: $(tail -n 3 "$work/fill.log")"
+}
+
+# Nothing is answered here: no epoch, and the text that says for whom it waits names these nodes.
+waits_for()   # node, nodes that it names...
+{
+    local n=$1 text
+    shift
+    says 'not s[0]["running"]' "$n" || return 1
+    text=$(status_field "$n" waiting_for)
+    for n in "$@"; do [[ $text =~ (^|[^0-9])$n([^0-9.:]|$) ]] || return 1; done
+}
+
+must_wait_for()   # seconds, node, nodes...
+{
+    local seconds=$1
+    shift
+    wait_until "$seconds" waits_for "$@" || fail "node $1 does not wait for ${*:2}: $(status_of "$1" | cut -c1-600)"
+}
+
+# Kill processes of several replicas as nearly at once as there is.
+replicas_kill()   # nodes...
+{
+    local n pids=()
+    # shellcheck disable=SC2207
+    for n in "$@"; do pids+=($(replica_pids "$n")); done
+    kill -9 "${pids[@]}" 2>/dev/null || true
+    for n in "$@"; do wait "$(replica_pid "$n")" 2>/dev/null || true; done
+    wait_until 10 gone "${pids[@]}" || fail "replicas $* do not die"
+}
+
+# What goes to the node goes at a rate (of tc: 4mbit), as over a slow line.
+link_slow() { tc -n "$net-bridge" qdisc add dev "link-$1" root tbf rate "$2" burst 32k latency 400ms; }
+link_fast() { tc -n "$net-bridge" qdisc del dev "link-$1" root; }
+
+# A replica's own process ended by itself, with code 1, and said why.
+must_stop()   # seconds, node, pattern of its reason
+{
+    local rc=0 pid
+    pid=$(replica_pid "$2")
+    wait_until "$1" gone "$pid" || fail "replica $2 goes on"
+    wait "$pid" || rc=$?
+    [ $rc = 1 ] || [ $rc = 2 ] || fail "replica $2 ended with exit code $rc: $(tail -n 2 "$work/r$2/log")"
+    grep -qiE "$3" "$work/r$2/log" || fail "replica $2 does not say why it stopped: $(tail -n 3 "$work/r$2/log")"
+}
