@@ -104,6 +104,9 @@ replica_config()   # node, nodes that it is told of...
     echo "[order]"
     # shellcheck disable=SC2059
     printf "${ORDER:-}${options_of[$node]:-}"
+    echo "[limits]"
+    # shellcheck disable=SC2059
+    printf "${LIMITS:-}"
     security
 }
 

@@ -5,7 +5,7 @@ says() { group_says "$@" >/dev/null; }
 
 holds() { wait_until "$1" says "${@:2}" || fail "never: $2: $(describe)"; }   # seconds, expression, nodes...
 
-# Somebody who holds state of a size: files, made before a joiner has to fetch them.
+# Files, so many in all, so that there is state and history of a size.
 fill()   # files
 {
     # shellcheck disable=SC2046
