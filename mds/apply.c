@@ -287,7 +287,8 @@ static struct hash128 history_next(struct hash128 before, const struct gcs_messa
                          payload ? payload->bytes : 0);
 }
 
-static_assert((int)RECORD_RANKS == (int)GCS_MEMBER_MAX, "a record counts the messages of each rank");
+static_assert((int)RECORD_RANKS == (int)GCS_MEMBER_MAX,
+              "a record counts the messages of each rank");
 
 static int state_put(struct replica *replica, const struct ordered *ordered)
 {

@@ -2,9 +2,9 @@
  *
  * Each part is a struct here and a file of its own: server.c (connections), submit.c (writes on
  * their way into the order), apply.c (the order into records), read.c (local reads), journal.c
- * (disk), history.c and history_disk.c (for joiners), create.c (birth), admin.c (operators), order.c
- * (the group's callbacks), outside.c (leaving, joining, snapshots), replica_open.c (all of it opened
- * and closed again). All on the loop thread. */
+ * (disk), history.c and history_disk.c (for joiners), create.c (birth), admin.c (operators),
+ * order.c (the group's callbacks), outside.c (leaving, joining, snapshots), replica_open.c (all of
+ * it opened and closed again). All on the loop thread. */
 #ifndef TUTTI_MDS_REPLICA_INTERNAL_H
 #define TUTTI_MDS_REPLICA_INTERNAL_H
 
