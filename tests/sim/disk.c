@@ -2,7 +2,8 @@
  *
  * Invariants: `data[0 .. stable)` survives every power cut, unless a truncation below it was not
  * synced, in which case the cut-off bytes are kept in `undo` until a sync; the stable names are a
- * prefix of the name changes made. */
+ * prefix of the name changes made. What a failed sync was to write is clean afterwards: it can be
+ * read until a power cut, and no later sync writes it. */
 #include "tests/sim/disk.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ struct file {            /* an inode */
     size_t bytes, capacity, stable;
     uint8_t *undo; /* what an unsynced truncation cut off behind `stable` */
     size_t undo_bytes;
+    size_t lost_from, lost_to; /* what failed syncs did not write; empty: equal */
 };
 
 struct name {
@@ -50,6 +52,11 @@ struct disk_file {
     struct sim_disk *disk;
     struct file *file;
 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static struct sim_disk *disk_of(struct disk *disk)
 {
@@ -207,7 +214,16 @@ static int sim_truncate(struct disk_file *handle, uint64_t bytes)
         file->stable = bytes;
     }
     file->bytes = bytes;
+    file->lost_from = least(file->lost_from, bytes);
+    file->lost_to = least(file->lost_to, bytes);
     return 0;
+}
+
+static void lose(struct file *file)
+{
+    bool first = file->lost_from == file->lost_to;
+    file->lost_from = first ? file->stable : least(file->lost_from, file->stable);
+    file->lost_to = file->bytes;
 }
 
 static int sim_sync(struct disk_file *handle)
@@ -219,6 +235,7 @@ static int sim_sync(struct disk_file *handle)
     if (platter->fail_sync) {
         platter->fail_sync = false;
         platter->counters.syncs_failed++;
+        lose(file);
         return -EIO;
     }
     platter->counters.syncs++;
@@ -393,6 +410,11 @@ static void file_power_cut(struct platter *platter, struct file *file, bool torn
         if (torn && keep && prng_chance(prng, 1, 2))
             file_tear(platter, file);
     }
+    if (file->lost_to > file->bytes)
+        file->lost_to = file->bytes;
+    if (file->lost_from < file->lost_to)
+        memset(file->data + file->lost_from, 0, file->lost_to - file->lost_from);
+    file->lost_from = file->lost_to = 0;
     file->stable = file->bytes;
     file->undo_bytes = 0;
 }
