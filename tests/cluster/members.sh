@@ -56,3 +56,23 @@ must_stop()   # seconds, node, pattern of its reason
     [ $rc = 1 ] || [ $rc = 2 ] || fail "replica $2 ended with exit code $rc: $(tail -n 2 "$work/r$2/log")"
     grep -qiE "$3" "$work/r$2/log" || fail "replica $2 does not say why it stopped: $(tail -n 3 "$work/r$2/log")"
 }
+
+# --- disks with faults: see disk_fault.c ---
+
+# Before the replica starts.
+disk_faulty() { environment_of[$1]="env LD_PRELOAD=$build/tests/cluster/disk_fault.so DISK_FAULT=$work/fault$1"; }   # node
+
+fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT
+{
+    rm -f "$work/fault$1.fired"
+    echo "${*:2}" >"$work/fault$1.new"
+    mv "$work/fault$1.new" "$work/fault$1"
+}
+
+fault_fired() { stat -c %s "$work/fault$1.fired" 2>/dev/null || echo 0; }
+
+fault_end()   # node: it has to have struck
+{
+    rm -f "$work/fault$1"
+    [ "$(fault_fired "$1")" -gt 0 ] || fail "no call of replica $1 met the fault"
+}
