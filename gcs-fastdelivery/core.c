@@ -455,6 +455,17 @@ void gcs_core_status(const struct gcs_core *core, struct gcs_status *ret_status)
     s->leases_lost = core->leases_lost;
 }
 
+/* Members of the newest view heard of that one outside has no link with: all have to hear it. */
+static uint8_t not_linked(const struct gcs_core *core)
+{
+    uint8_t set = (uint8_t)((1u << core->view.count) - 1);
+    for (uint8_t p = 0; p < PEERS; p++)
+        for (uint8_t k = 0; k < core->view.count; k++)
+            if (core->peers[p].up && core->peers[p].member.node == core->view.members[k].node)
+                set &= (uint8_t)~bit(k);
+    return set;
+}
+
 const char *gcs_core_waits_for(const struct gcs_core *core, uint8_t *ret_ranks)
 {
     uint8_t missing = is_outside(core) ? 0 : suspect_missing(core);
@@ -468,9 +479,11 @@ const char *gcs_core_waits_for(const struct gcs_core *core, uint8_t *ret_ranks)
         *ret_ranks = missing;
         return "too few of the view's members are there";
     }
-    if (core->stage == STAGE_LEARNING)
+    if (core->stage == STAGE_LEARNING) {
+        *ret_ranks = not_linked(core);
         return core->sponsor == NONE ? "outside: looks for a member that runs"
                                      : "outside: takes in what it missed";
+    }
     if (core->stage == STAGE_INSTALLING)
         return "installing the next view";
     if (is_outside(core))

@@ -11,13 +11,14 @@ enum { GCS_WAITING_BYTES = sizeof((struct gcs_status *)0)->waiting_for };
 /* One node that this member knows, and the one connection to it. */
 struct driver_link {
     struct gcs *gcs;
-    uint8_t peer;             /* the slot; that of the core */
-    struct gcs_member member; /* node 0: the slot is free */
-    bool configured;          /* the owner named it */
-    struct net_conn *conn;    /* NULL: none. Its `user` is this link, or NULL once it was let go */
-    bool greeted;             /* the peer's hello was taken: the core knows the link */
-    bool waits;               /* for the next attempt */
-    bool full;                /* the queue refused DATA: none is sent until it drained */
+    uint8_t peer;                 /* the slot; that of the core */
+    struct gcs_member member;     /* node 0: the slot is free */
+    bool configured;              /* the owner named it */
+    char told[GCS_ADDRESS_BYTES]; /* another address, which members know; empty: none */
+    struct net_conn *conn; /* NULL: none. Its `user` is this link, or NULL once it was let go */
+    bool greeted;          /* the peer's hello was taken: the core knows the link */
+    bool waits;            /* for the next attempt */
+    bool full;             /* the queue refused DATA: none is sent until it drained */
     struct gcs_message refused; /* the first one: epoch, seq */
     uint64_t heard_ns;
     uint64_t pause_ns; /* before the next attempt */

@@ -58,13 +58,14 @@ struct driver_link *driver_link_of(struct gcs *gcs, uint8_t node, bool add)
         return NULL;
     loop_timer_stop(&link->retry);
     memset(&link->member, 0, sizeof link->member);
+    link->told[0] = '\0';
     link->member.node = node;
     link->waits = link->configured = false;
     link->pause_ns = gcs->config.reconnect_ns;
     return link;
 }
 
-/* A configured address holds against one that is only remembered. */
+/* A configured address holds against one that is only remembered or told, until it fails. */
 void driver_learn(struct gcs *gcs, const struct gcs_member *member)
 {
     struct driver_link *link =
@@ -72,8 +73,21 @@ void driver_learn(struct gcs *gcs, const struct gcs_member *member)
     if (!link)
         return;
     link->member.witness = member->witness;
-    if (member->address[0] && !(link->configured && link->member.address[0]))
-        memcpy(link->member.address, member->address, sizeof link->member.address);
+    if (!member->address[0])
+        return;
+    bool holds = link->configured && link->member.address[0];
+    memcpy(holds ? link->told : link->member.address, member->address, sizeof link->told);
+}
+
+/* Nobody, or somebody else, answers there: the next attempt goes to the other address. */
+static void try_other_address(struct driver_link *link)
+{
+    char address[GCS_ADDRESS_BYTES];
+    if (!link->told[0])
+        return;
+    memcpy(address, link->member.address, sizeof address);
+    memcpy(link->member.address, link->told, sizeof link->told);
+    memcpy(link->told, address, sizeof address);
 }
 
 /* Whether this end makes the connection. */
@@ -113,6 +127,8 @@ static void let_go(struct driver_link *link)
     if (greeted) {
         struct gcs_event event = event_of(GCS_EVENT_LINK_DOWN, link);
         (void)driver_event(link->gcs, &event);
+    } else {
+        try_other_address(link);
     }
 }
 
@@ -318,6 +334,7 @@ static void connect_now(struct driver_link *link)
         link->conn = NULL;
         log_limited(&gcs->log_limit, 1, LOG_LEVEL_WARNING, "order", "member %u: %s",
                     link->member.node, error.text);
+        try_other_address(link);
         retry_later(link);
     }
 }
