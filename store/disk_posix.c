@@ -1,7 +1,9 @@
 /* The disk contract on a directory of the real file system.
  *
  * Holds the directory by a descriptor, so a renamed parent changes nothing. Files are opened for
- * appending: concurrent readers of the same file see whole appends or their beginning. */
+ * appending: concurrent readers of the same file see whole appends or their beginning.
+ * Invariant: what is read after a start is on the disk, also after a failed sync; so a start never
+ * takes for stored what the process before it was told is not. */
 #include "store/disk.h"
 
 #include <dirent.h>
@@ -166,6 +168,22 @@ static const struct disk_ops posix_ops = {
     .destroy = posix_destroy,
 };
 
+/* A sync that failed leaves pages in memory that look written and are not. What was written is
+ * synced, and what is in memory forgotten, so that files are read as they are on the disk. */
+static int reread_from_disk(void *user, const char *name)
+{
+    const struct disk_posix *posix = user;
+    struct stat status;
+    int fd = openat(posix->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP ? 0 : -errno;
+    int code = fstat(fd, &status) < 0 ? -errno : 0;
+    if (!code && S_ISREG(status.st_mode))
+        code = fdatasync(fd) < 0 ? -errno : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    return code;
+}
+
 int disk_posix_create(const char *directory, struct disk **ret_disk, struct error *error)
 {
     struct disk_posix *posix = malloc(sizeof *posix);
@@ -176,6 +194,11 @@ int disk_posix_create(const char *directory, struct disk **ret_disk, struct erro
     if (posix->fd < 0) {
         int code = -errno;
         free(posix);
+        return error_set(error, code, "%s: %s", directory, strerror(-code));
+    }
+    int code = posix_list(&posix->disk, reread_from_disk, posix);
+    if (code) {
+        posix_destroy(&posix->disk);
         return error_set(error, code, "%s: %s", directory, strerror(-code));
     }
     *ret_disk = &posix->disk;
