@@ -174,12 +174,14 @@ static int reread_from_disk(void *user, const char *name)
 {
     const struct disk_posix *posix = user;
     struct stat status;
-    int fd = openat(posix->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fstatat(posix->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return 0;
+    int fd = openat(posix->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ELOOP ? 0 : -errno;
-    int code = fstat(fd, &status) < 0 ? -errno : 0;
-    if (!code && S_ISREG(status.st_mode))
-        code = fdatasync(fd) < 0 ? -errno : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        return -errno;
+    int code = fdatasync(fd) < 0 ? -errno : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     close(fd);
     return code;
 }
