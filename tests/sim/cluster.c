@@ -245,6 +245,7 @@ static void report(struct cluster *cluster, struct sim_result *result)
     result->outs = cluster->outs;
     result->liveness = cluster->liveness_runs;
     memcpy(result->faults, cluster->faults.fired, sizeof result->faults);
+    memcpy(result->traps, cluster->faults.trap.fired, sizeof result->traps);
     memcpy(result->violation, cluster->world.violation, sizeof result->violation);
     cluster->load_ops->count(cluster, result);
 }

@@ -31,6 +31,7 @@ struct sim_result {
     uint64_t order, epochs, messages, resent, reads_waited, duplicates, snapshots, joins, outs;
     uint64_t liveness;
     uint64_t faults[FAULT_COUNT];
+    uint64_t traps[TRAP_POINTS]; /* of crash-at */
     char violation[1024];
 };
 
