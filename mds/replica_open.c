@@ -226,7 +226,8 @@ void replica_begin(struct replica *replica)
              replica->identity.name, (unsigned long long)replica->incarnation.count,
              (unsigned long long)replica->apply.record.index);
     replica->phase = REPLICA_SERVING;
-    replica->unserved_since_ns = loop_now_ns(replica->loop);
+    if (!replica->unserved_since_ns) /* not for the first time: clients are better off elsewhere */
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
     gcs_start(replica->gcs);
 }
 
