@@ -43,8 +43,7 @@ struct disk {
     const struct disk_ops *ops;
 };
 
-/* A directory of the real file system, which has to exist. What its files hold in memory is synced
- * and dropped, so that what is read is what the disk has. */
+/* A directory of the real file system, which has to exist. */
 int disk_posix_create(const char *directory, struct disk **ret_disk,
                       struct error *error) WARN_UNUSED;
 

@@ -1,9 +1,7 @@
 /* The disk contract on a directory of the real file system.
  *
  * Holds the directory by a descriptor, so a renamed parent changes nothing. Files are opened for
- * appending: concurrent readers of the same file see whole appends or their beginning.
- * Invariant: what is read after a start is on the disk, also after a failed sync; so a start never
- * takes for stored what the process before it was told is not. */
+ * appending: concurrent readers of the same file see whole appends or their beginning. */
 #include "store/disk.h"
 
 #include <dirent.h>
@@ -214,24 +212,6 @@ static const struct disk_ops posix_ops = {
     .destroy = posix_destroy,
 };
 
-/* A sync that failed leaves pages in memory that look written and are not. What was written is
- * synced, and what is in memory forgotten, so that files are read as they are on the disk. */
-static int reread_from_disk(void *user, const char *name)
-{
-    const struct disk_posix *posix = user;
-    struct stat status;
-    if (fstatat(posix->fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!S_ISREG(status.st_mode))
-        return 0;
-    int fd = openat(posix->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int code = fdatasync(fd) < 0 ? -errno : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    close(fd);
-    return code;
-}
-
 int disk_posix_create(const char *directory, struct disk **ret_disk, struct error *error)
 {
     struct disk_posix *posix = malloc(sizeof *posix);
@@ -242,11 +222,6 @@ int disk_posix_create(const char *directory, struct disk **ret_disk, struct erro
     if (posix->fd < 0) {
         int code = -errno;
         free(posix);
-        return error_set(error, code, "%s: %s", directory, strerror(-code));
-    }
-    int code = posix_list(&posix->disk, reread_from_disk, posix);
-    if (code) {
-        posix_destroy(&posix->disk);
         return error_set(error, code, "%s: %s", directory, strerror(-code));
     }
     *ret_disk = &posix->disk;
