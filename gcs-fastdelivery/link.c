@@ -15,6 +15,19 @@ static uint8_t remembered_rank(const struct gcs_core *core, const struct gcs_vie
     return is_outside(core) ? NONE : view_rank(&core->wanted.view, member);
 }
 
+/* Each start counts, on the disk, before anybody hears of it: a directory that counted otherwise
+ * when this member was last seen is an old copy. */
+static bool is_older_copy(const struct gcs_core *core, const struct gcs_view_member *member)
+{
+    uint8_t rank = remembered_rank(core, member);
+    if (rank == NONE)
+        return false;
+    const struct gcs_incarnation *agreed = &core->wanted.view.members[rank].incarnation;
+    return member->incarnation.count < core->wanted.incarnation_count[rank] ||
+           (member->incarnation.count == agreed->count &&
+            member->incarnation.random != agreed->random);
+}
+
 const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_member *member)
 {
     if (member->node == 0 || member->node == core->config.self.node)
@@ -31,10 +44,8 @@ const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_
             member->incarnation.random != known->incarnation.random)
             return "two replicas run with this node id";
     }
-    uint8_t rank = remembered_rank(core, member);
-    if (rank != NONE && member->incarnation.count < core->wanted.incarnation_count[rank])
-        return "its data directory is older than one that this node had";
-    return NULL;
+    return is_older_copy(core, member) ? "its data directory is older than one that this node had"
+                                       : NULL;
 }
 
 void link_say_resume(struct gcs_core *core, uint8_t peer)

@@ -29,5 +29,7 @@ int config_address_check(const char *address, bool any_port) WARN_UNUSED;
 
 /* True for an address that only this machine reaches. */
 bool config_address_is_loopback(const char *address);
+/* All addresses of the machine: for listening, not for connecting. */
+bool config_address_is_any(const char *address);
 
 #endif

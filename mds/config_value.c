@@ -225,6 +225,11 @@ bool config_address_is_loopback(const char *address)
     return strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
+bool config_address_is_any(const char *address)
+{
+    return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
+}
+
 static size_t least_of(size_t a, size_t b, size_t c)
 {
     size_t least = a < b ? a : b;

@@ -7,6 +7,7 @@
  * --init again; without it a directory that is not empty and has no identity is refused, so that a
  * damaged or wiped disk is never taken for a new member (docs/decisions.md; protocol.md section 7,
  * "a wiped disk votes"). */
+#include "mds/config.h"
 #include "mds/replica_internal.h"
 #include "store/metafile.h"
 
@@ -214,6 +215,15 @@ static int check_founder(const struct replica_config *config, const struct repli
     return 0;
 }
 
+/* The group learns its address from the joiner itself: as configured, or as it listens. */
+static bool has_address(const struct replica_config *config)
+{
+    for (uint32_t i = 0; i < config->member_count; i++)
+        if (config->members[i].node == config->node)
+            return true;
+    return !config->listen || !config_address_is_any(config->listen);
+}
+
 static int check_joiner(const struct replica_config *config, const struct replica_birth *birth,
                         struct error *error)
 {
@@ -221,6 +231,11 @@ static int check_joiner(const struct replica_config *config, const struct replic
         return error_set(error, -EINVAL,
                          "node %u is a member already; a new replica needs an id of its own",
                          config->node);
+    if (!has_address(config))
+        return error_set(error, -EINVAL,
+                         "node %u listens at %.100s, which tells the others no way to it; give "
+                         "member.%u = HOST:PORT in its [group] and start it again",
+                         config->node, config->listen, config->node);
     return 0;
 }
 

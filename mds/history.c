@@ -328,8 +328,7 @@ void history_fetch(struct history *history, struct gcs *gcs, uint8_t peer, uint6
 
 /* --- making --- */
 
-static int open_disk(struct history *history, const struct history_config *config,
-                     struct error *error)
+static void open_disk(struct history *history, const struct history_config *config)
 {
     const struct history_disk_config disk = {.loop = config->loop,
                                              .disk = config->disk,
@@ -337,23 +336,20 @@ static int open_disk(struct history *history, const struct history_config *confi
                                              .payload_bytes_max = config->payload_bytes_max,
                                              .user = history,
                                              .written = on_written};
-    return config->disk ? history_disk_open(&disk, &history->disk, error) : 0;
+    struct error error;
+    if (config->disk && history_disk_open(&disk, &history->disk, &error) < 0)
+        log_warning("history", "what joiners may need can't be kept on disk: %s", error.text);
 }
 
-int history_create(const struct history_config *config, struct history **ret_history,
-                   struct error *error)
+int history_create(const struct history_config *config, struct history **ret_history)
 {
     struct history *history = calloc(1, sizeof *history);
     if (!history)
-        return error_set(error, -ENOMEM, "no memory for what joiners need");
+        return -ENOMEM;
     history->loop = config->loop;
     history->bytes_max = config->bytes_max;
     history->task = (struct loop_task){.run = run, .phase = LOOP_PHASE_SUBMIT};
-    int rc = open_disk(history, config, error);
-    if (rc < 0) {
-        history_destroy(history);
-        return rc;
-    }
+    open_disk(history, config);
     *ret_history = history;
     return 0;
 }

@@ -19,9 +19,8 @@ struct history_config {
     uint32_t payload_bytes_max;
 };
 
-/* Blocks. 0 or negative errno (text). */
-int history_create(const struct history_config *config, struct history **ret_history,
-                   struct error *error) WARN_UNUSED;
+/* Blocks. Where the disk is not to be had it goes on without. 0 or -ENOMEM. */
+int history_create(const struct history_config *config, struct history **ret_history) WARN_UNUSED;
 /* Blocks. NULL is allowed. */
 void history_destroy(struct history *history);
 

@@ -17,6 +17,8 @@ enum { HASH_BYTES = 16, RECORD_BYTES = 88, STRETCHES = 32, READ_MAX = 512 };
 enum { KIND_MESSAGE = 1, KIND_EPOCH = 2 };
 static const uint64_t segment_bytes_max = 16 << 20, backlog_bytes_max = 64 << 20;
 
+static const char part_prefix[] = "joiners.";
+
 struct stretch {
     uint64_t places, bytes;
 };
@@ -204,6 +206,17 @@ static int unlink_one(void *user, const char *name)
     return part->ops->unlink(part, name);
 }
 
+int history_disk_wipe(struct disk *disk)
+{
+    struct disk *part;
+    int rc = disk_part_create(disk, part_prefix, &part);
+    if (rc < 0)
+        return rc;
+    rc = part->ops->list(part, unlink_one, part);
+    part->ops->destroy(part);
+    return rc;
+}
+
 static int refuse_record(void *user, uint64_t lsn, const struct msglog_record *record)
 {
     return -EBADMSG;
@@ -222,21 +235,19 @@ static int open_log(struct history_disk *disk, struct error *error)
         .synced = on_synced,
         .failed = on_failed,
     };
-    int rc = disk->part->ops->list(disk->part, unlink_one, disk->part);
-    if (rc < 0)
-        return error_set(error, rc, "the files joiners.* can't be removed: %s", strerror(-rc));
-    rc = msglog_open(&log, refuse_record, &disk->log, error);
-    return rc < 0 ? error_wrap(error, rc, "what is kept for joiners") : 0;
+    return msglog_open(&log, refuse_record, &disk->log, error);
 }
 
 int history_disk_open(const struct history_disk_config *config, struct history_disk **ret_disk,
                       struct error *error)
 {
     struct history_disk *disk = calloc(1, sizeof *disk);
-    int rc = disk ? disk_part_create(config->disk, "joiners.", &disk->part) : -ENOMEM;
+    int rc = disk ? history_disk_wipe(config->disk) : -ENOMEM;
+    if (rc == 0)
+        rc = disk_part_create(config->disk, part_prefix, &disk->part);
     if (rc < 0) {
         free(disk);
-        return error_set(error, rc, "no memory");
+        return error_set(error, rc, "%s", strerror(-rc));
     }
     disk->config = *config;
     rc = open_log(disk, error);

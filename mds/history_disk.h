@@ -20,6 +20,9 @@ struct history_disk_config {
     void (*written)(void *user); /* more can be read; or, after a failure, nothing any more */
 };
 
+/* Remove what an earlier process left; it may be what a disk is full of. Blocks. 0 or -errno. */
+int history_disk_wipe(struct disk *disk) WARN_UNUSED;
+
 /* Empty. Blocks. 0 or negative errno (text). */
 int history_disk_open(const struct history_disk_config *config, struct history_disk **ret_disk,
                       struct error *error) WARN_UNUSED;

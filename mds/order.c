@@ -125,7 +125,10 @@ static void on_running(void *user, bool running, const char *waiting_for)
         log_info("order", "%s", waiting_for);
     replica->running = running;
     replica->expire_out = false;
-    replica->unserved_since_ns = running ? 0 : loop_now_ns(replica->loop);
+    if (running)
+        replica->unserved_since_ns = 0;
+    else if (!replica->unserved_since_ns)
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
     if (replica->trace.running)
         replica->trace.running(replica->trace.user, running);
     if (!running || replica->config.witness)

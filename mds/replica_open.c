@@ -148,9 +148,9 @@ static int open_history(struct replica *replica, struct error *error)
                                            .disk = config->disk,
                                            .disk_bytes_max = config->history_disk_bytes,
                                            .payload_bytes_max = PAYLOAD_BYTES_MAX};
-    int rc = history_create(&history, &replica->history, error);
+    int rc = history_create(&history, &replica->history);
     if (rc < 0)
-        return rc;
+        return error_set(error, rc, "no memory for what joiners need");
     history_start_after(replica->history, record->index, record->history);
     rc = journal_remembered(replica->journal, record->index, remember, replica);
     return rc < 0 ? error_set(error, rc, "no memory for what joiners need") : 0;
@@ -209,6 +209,8 @@ static int open_data(struct replica *replica, enum standing standing, struct err
 int replica_open(struct replica *replica, enum standing standing, struct error *error)
 {
     struct disk *disk = replica->config.disk;
+    if (history_disk_wipe(disk) < 0)
+        log_warning("replica", "the files joiners.* can't be removed");
     int rc = incarnation_next(disk, replica->config.random[2], &replica->incarnation, error);
     if (rc == 0 && replica->config.witness && standing != STANDING_IN)
         rc = standing_leave(disk, standing, error);
@@ -226,7 +228,8 @@ void replica_begin(struct replica *replica)
              replica->identity.name, (unsigned long long)replica->incarnation.count,
              (unsigned long long)replica->apply.record.index);
     replica->phase = REPLICA_SERVING;
-    replica->unserved_since_ns = loop_now_ns(replica->loop);
+    if (!replica->unserved_since_ns) /* not for the first time: clients are better off elsewhere */
+        replica->unserved_since_ns = loop_now_ns(replica->loop);
     gcs_start(replica->gcs);
 }
 

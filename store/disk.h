@@ -25,6 +25,10 @@ struct disk_ops {
     /* All of `bytes` at the end, or an error. Not on stable storage before `sync`. */
     int (*append)(struct disk_file *file, const void *from, size_t bytes);
     int (*truncate)(struct disk_file *file, uint64_t bytes);
+    /* All of it once more, in its place: what a failed sync could not write, perhaps in an earlier
+     * process, reads well and counts as clean; now the next sync writes it, or says that it can't.
+     */
+    int (*rewrite)(struct disk_file *file);
     int (*sync)(struct disk_file *file); /* fdatasync: a failed one is never tried again */
     void (*close)(struct disk_file *file);
     int (*rename)(struct disk *disk, const char *from, const char *to);

@@ -85,6 +85,51 @@ static int posix_truncate(struct disk_file *file, uint64_t bytes)
     return ftruncate(file->fd, (off_t)bytes) < 0 ? -errno : 0;
 }
 
+static int write_at(int fd, const char *from, size_t bytes, off_t offset)
+{
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, from, bytes, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        from += n;
+        offset += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+static int rewrite_pieces(struct disk_file *file, void *piece, size_t piece_bytes)
+{
+    int64_t n;
+    int code = 0;
+    for (uint64_t offset = 0; code == 0; offset += (uint64_t)n) {
+        n = posix_read(file, offset, piece, piece_bytes);
+        if (n <= 0)
+            return (int)n;
+        code = write_at(file->fd, piece, (size_t)n, (off_t)offset);
+    }
+    return code;
+}
+
+/* A descriptor for appending would append. */
+static int posix_rewrite(struct disk_file *file)
+{
+    enum { PIECE_BYTES = 256 << 10 };
+    int flags = fcntl(file->fd, F_GETFL);
+    void *piece = malloc(PIECE_BYTES);
+    if (!piece)
+        return -ENOMEM;
+    int code = flags < 0 || fcntl(file->fd, F_SETFL, flags & ~O_APPEND) < 0 ? -errno : 0;
+    if (code == 0)
+        code = rewrite_pieces(file, piece, PIECE_BYTES);
+    free(piece);
+    if (flags >= 0 && fcntl(file->fd, F_SETFL, flags) < 0 && code == 0)
+        code = -errno;
+    return code;
+}
+
 static int posix_sync(struct disk_file *file)
 {
     return fdatasync(file->fd) < 0 ? -errno : 0;
@@ -157,6 +202,7 @@ static const struct disk_ops posix_ops = {
     .read = posix_read,
     .append = posix_append,
     .truncate = posix_truncate,
+    .rewrite = posix_rewrite,
     .sync = posix_sync,
     .close = posix_close,
     .rename = posix_rename,

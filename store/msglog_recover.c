@@ -8,7 +8,8 @@
  *   torn in the newest, not synced   cut off
  *   anything else                    -EBADMSG
  *
- * After that the newest segment is synced: what was recovered counts as stored. */
+ * After that the newest segment is written once more and synced: what was recovered counts as
+ * stored, also where the process before ended because it could not sync it. */
 #include "store/msglog_private.h"
 
 #include "base/cursor.h"
@@ -180,6 +181,8 @@ static int writer_continue(struct msglog *log, const struct segment_place *place
     int code = disk->ops->open(disk, name, false, &writer->file);
     if (!code && torn)
         code = disk->ops->truncate(writer->file, place->offset);
+    if (!code)
+        code = disk->ops->rewrite(writer->file);
     if (!code)
         code = disk->ops->sync(writer->file);
     if (code)

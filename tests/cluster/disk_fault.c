@@ -2,8 +2,9 @@
  * there, calls on regular files are delayed, or fail.
  *
  * Content of that file: CALL ERRNO DELAY-MS SKIP COUNT. The first SKIP calls go through, the next
- * COUNT are delayed, and fail where ERRNO is not 0. CALL: read, write or sync. Each one is noted by
- * a byte at the end of $DISK_FAULT.fired. Standard streams are left alone. */
+ * COUNT are delayed, and fail where ERRNO is not 0; then the file is removed. CALL: read, write or
+ * sync. Each one is noted by a byte at the end of $DISK_FAULT.fired. Standard streams are left
+ * alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,8 @@ static int strike(const char *call, const char *path, unsigned *ret_delay_ms)
     int error = 0;
     pthread_mutex_lock(&lock);
     if (refresh(path) && strcmp(fault.call, call) == 0 && --fault.skip < 0 && fault.count-- > 0) {
+        if (fault.count == 0)
+            unlink(path);
         *ret_delay_ms = fault.delay_ms;
         error = fault.error;
         note(path);

@@ -76,3 +76,46 @@ fault_end()   # node: it has to have struck
     rm -f "$work/fault$1"
     [ "$(fault_fired "$1")" -gt 0 ] || fail "no call of replica $1 met the fault"
 }
+
+# --- files of a replica that is stopped ---
+
+file_first() { ls -d "$(data_directory "$1")"/$2 | head -n 1; }   # node, pattern
+file_last() { ls -dv "$(data_directory "$1")"/$2 | tail -n 1; }
+
+shorten() { truncate -s "-$2" "$1"; }   # file, bytes
+
+zero_end()   # file, bytes
+{
+    local bytes
+    bytes=$(stat -c %s "$1")
+    shorten "$1" "$2"
+    truncate -s "$bytes" "$1"
+}
+
+garbage_end() { head -c "$2" /dev/urandom >>"$1"; }   # file, bytes
+
+flip()   # file, where in percent of its size: all bits of a byte
+{
+    local where byte
+    where=$(($(stat -c %s "$1") * $2 / 100))
+    byte=$(od -An -tu1 -j "$where" -N 1 "$1")
+    # shellcheck disable=SC2059
+    printf "\\x$(printf %x $((byte ^ 255)))" | dd of="$1" bs=1 seek="$where" conv=notrunc status=none
+}
+
+# It refuses to start, or stops soon after, and says why (0); or is in the group of these nodes (1).
+refuses()   # node, what was done to it, nodes...
+{
+    local node=$1 what=$2 pid said
+    shift 2
+    said=$(wc -l <"$work/r$node/log")
+    replica_start "$node"
+    pid=$(replica_pid "$node")
+    since() { tail -n +$((said + 1)) "$work/r$node/log"; }
+    settled() { gone "$pid" || since | grep -q 'stops serving' || group_is "$@"; }
+    wait_until 15 settled "$@" || fail "$what: it neither comes back nor stops: $(describe)"
+    ! group_is "$@" || return 1
+    replica_kill "$node"
+    since | grep -qiE 'damaged|missing|corruption|lost|no such|does not exist|no replica|older than' ||
+        fail "$what: it does not say why: $(since | tail -n 2)"
+}

@@ -82,6 +82,7 @@ static const struct disk_ops ops = {
     .read = file_read,
     .append = file_append,
     .truncate = file_truncate,
+    .rewrite = file_sync,
     .sync = file_sync,
     .close = file_close,
     .rename = disk_rename,

@@ -136,6 +136,12 @@ uint32_t checks_member_of(const struct checks *checks, uint64_t epoch, uint8_t r
 /* The set of machines that hold data in the view of an epoch. */
 uint32_t checks_data_of(const struct checks *checks, uint64_t epoch);
 
+/* Whether these machines, of a view, decide without the others. */
+bool checks_is_quorum(const struct check_view *view, uint32_t machines);
+
+/* A member answers a read: it has a lease, as far as grants that were sent can tell. */
+void checks_answers_read(struct checks *checks, uint32_t member);
+
 /* True when this member is in the newest view and runs it, and (unless it is a witness) has applied
  * and released all of the order. */
 bool checks_level(const struct checks *checks, uint32_t member, bool witness);

@@ -40,6 +40,21 @@ uint32_t checks_data_of(const struct checks *checks, uint64_t epoch)
     return set;
 }
 
+bool checks_is_quorum(const struct check_view *view, uint32_t machines)
+{
+    uint32_t count = 0, lowest = UINT32_MAX;
+    bool data = false;
+    for (uint8_t rank = 0; rank < view->count; rank++) {
+        bool witness = view->witnesses >> rank & 1, there = machines >> (view->nodes[rank] - 1) & 1;
+        count += there;
+        data = data || (there && !witness);
+        if (!witness && lowest == UINT32_MAX)
+            lowest = view->nodes[rank] - 1u;
+    }
+    bool tie = count * 2 == view->count && lowest != UINT32_MAX && (machines >> lowest & 1);
+    return data && (count * 2 > view->count || tie);
+}
+
 static struct check_view view_told(const struct gcs_view *view)
 {
     struct check_view told = {

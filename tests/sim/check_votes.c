@@ -1,6 +1,7 @@
 /* [6] One primary, at its root: a member, on one disk, never goes back on what it promised and
  * accepted, whatever crashed in between. [7] Linearizability, at its root: nobody accepts a view
- * that leaves out a member which may still read by its grant.
+ * that leaves out a member which may still read by its grant, and nobody answers a read without
+ * grants from so many that every quorum has one of them.
  *
  * Both are read from the frames that leave. Where a holder has ended (or says so), has been asked
  * to leave, or does not run that epoch any more, nothing can come of it. Source:
@@ -104,6 +105,27 @@ static void accepted(struct checks *checks, uint32_t member, const struct gcs_fr
                             "member %u, which may still read by its grant",
                             member, (unsigned long long)frame->epoch + 1, holder);
     }
+}
+
+/* By true time, with what two clocks may differ: never stricter than the holder itself. */
+void checks_answers_read(struct checks *checks, uint32_t member)
+{
+    const struct check_member *m = &checks->members[member];
+    const struct check_view *view = checks_view_of(checks, m->epoch);
+    uint64_t valid_ns = checks->lease_ns + checks->lease_ns / 50;
+    uint32_t without = 0;
+    for (uint8_t rank = 0; view && rank < view->count; rank++) {
+        uint32_t by = view->nodes[rank] - 1u;
+        const struct check_grant *grant = &checks->grants[by][member];
+        if (by != member && (grant->epoch != m->epoch || grant->life != m->life ||
+                             checks->world->now_ns > grant->time_ns + valid_ns))
+            without |= 1u << by;
+    }
+    if (!m->running || !view || (without && checks_is_quorum(view, without)))
+        world_violation(checks->world,
+                        "linearizability: member %u answers a read in epoch %llu, %s", member,
+                        (unsigned long long)m->epoch,
+                        m->running ? "and has no lease" : "which does not run there");
 }
 
 void checks_sent(struct checks *checks, uint32_t from, uint32_t to, uint16_t type,

@@ -113,8 +113,8 @@ static void frame_sent(void *user, uint32_t from, uint32_t to, uint16_t type,
     struct cluster *cluster = user;
     if (from < cluster->member_count)
         checks_sent(&cluster->checks, from, to, type, payload, bytes);
-    else if (cluster->load_ops->sent)
-        cluster->load_ops->sent(cluster, from, type, payload, bytes);
+    if (cluster->load_ops->sent)
+        cluster->load_ops->sent(cluster, from, to, type, payload, bytes);
 }
 
 static void cluster_init(struct cluster *cluster, const struct sim_options *options,
@@ -245,6 +245,7 @@ static void report(struct cluster *cluster, struct sim_result *result)
     result->outs = cluster->outs;
     result->liveness = cluster->liveness_runs;
     memcpy(result->faults, cluster->faults.fired, sizeof result->faults);
+    memcpy(result->traps, cluster->faults.trap.fired, sizeof result->traps);
     memcpy(result->violation, cluster->world.violation, sizeof result->violation);
     cluster->load_ops->count(cluster, result);
 }

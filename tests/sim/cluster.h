@@ -31,6 +31,7 @@ struct sim_result {
     uint64_t order, epochs, messages, resent, reads_waited, duplicates, snapshots, joins, outs;
     uint64_t liveness;
     uint64_t faults[FAULT_COUNT];
+    uint64_t traps[TRAP_POINTS]; /* of crash-at */
     char violation[1024];
 };
 
@@ -74,9 +75,9 @@ struct load_ops {
     void (*finish)(struct cluster *cluster);
     /* What a machine that is up does or waits for, for the trace. */
     void (*describe)(struct cluster *cluster, uint32_t member, char text[256]);
-    /* A client's machine sends a frame; may be NULL. */
-    void (*sent)(struct cluster *cluster, uint32_t from, uint16_t type, const uint8_t *payload,
-                 uint32_t bytes);
+    /* Any machine sends a frame; may be NULL. */
+    void (*sent)(struct cluster *cluster, uint32_t from, uint32_t to, uint16_t type,
+                 const uint8_t *payload, uint32_t bytes);
     /* Faults of clients: true if it fired. */
     bool (*client_fault)(struct cluster *cluster, enum fault_kind kind);
     /* Prepare the empty disk of a machine that an operator adds. */

@@ -219,6 +219,18 @@ static int sim_truncate(struct disk_file *handle, uint64_t bytes)
     return 0;
 }
 
+/* What was lost is waiting for a sync again. */
+static int sim_rewrite(struct disk_file *handle)
+{
+    struct file *file = handle->file;
+    if (!disk_lives(handle->disk))
+        return 0;
+    if (file->lost_from < file->lost_to)
+        file->stable = least(file->stable, file->lost_from);
+    file->lost_from = file->lost_to = 0;
+    return 0;
+}
+
 static void lose(struct file *file)
 {
     bool first = file->lost_from == file->lost_to;
@@ -326,6 +338,7 @@ static const struct disk_ops sim_disk_ops = {
     .read = sim_read,
     .append = sim_append,
     .truncate = sim_truncate,
+    .rewrite = sim_rewrite,
     .sync = sim_sync,
     .close = sim_close,
     .rename = sim_rename,

@@ -94,12 +94,14 @@ void host_restart_later(struct host *host, uint64_t delay_ns)
         event_start(host->world, &host->restart, delay_ns);
 }
 
-/* What a failed sync leaves is not to be trusted: the machine is switched off and on. */
+/* The supervisor starts another one on what the failed sync left, or the machine is switched off
+ * and on. */
 static void fail_now(struct event *event)
 {
     struct host *host = CONTAINER_OF(event, struct host, fail);
-    host_crash(host, SIM_DEATH_POWER);
+    host_crash(host, world_between(host->world, 0, 1) ? SIM_DEATH_POWER : SIM_DEATH_KILLED);
     platter_heal(host->platter);
+    vault_heal(host->vault);
     host->excused = false;
     host_restart_later(host, world_between(host->world, SIM_MS(50), SIM_MS(500)));
 }

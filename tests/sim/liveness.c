@@ -22,15 +22,6 @@ static uint32_t in_view(const struct cluster *cluster)
     return set;
 }
 
-/* Whether these, of a view of all of `set`, decide without the others. */
-static bool is_quorum(const struct cluster *cluster, uint32_t set, uint32_t rest)
-{
-    uint32_t data = checks_data_of(&cluster->checks, cluster->checks.view_newest);
-    uint32_t lowest = data & -data, count = (uint32_t)__builtin_popcount(set);
-    uint32_t left = 2 * (uint32_t)__builtin_popcount(rest);
-    return (rest & data) && (left > count || (left == count && (rest & lowest)));
-}
-
 bool liveness_possible(const struct cluster *cluster)
 {
     uint32_t set = in_view(cluster);
@@ -40,10 +31,11 @@ bool liveness_possible(const struct cluster *cluster)
 /* A minority, perhaps not the largest. 0: there is none. */
 static uint32_t draw_minority(struct cluster *cluster, uint32_t set)
 {
+    const struct check_view *view = checks_view_of(&cluster->checks, cluster->checks.view_newest);
     uint32_t frozen = 0;
     for (int tries = 0; tries < 8; tries++) {
         uint32_t more = frozen | 1u << prng_below(&cluster->world.prng, cluster->member_count);
-        if ((more & ~set) == 0 && is_quorum(cluster, set, set & ~more))
+        if ((more & ~set) == 0 && view && checks_is_quorum(view, set & ~more))
             frozen = more;
     }
     return frozen;

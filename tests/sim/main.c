@@ -19,7 +19,7 @@ static bool crash_expected;
 
 static void on_crash(int signal)
 {
-    ssize_t ignored = write(STDERR_FILENO, repeat_line, strlen(repeat_line));
+    ssize_t ignored = write(STDOUT_FILENO, repeat_line, strlen(repeat_line));
     (void)ignored;
     _exit(crash_expected ? 0 : 128 + signal);
 }

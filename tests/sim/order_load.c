@@ -63,6 +63,7 @@ static void read_now(struct event *event)
     struct order_node *node = load->cluster->members[sender->member].program;
     if (order_node_may_read(node)) {
         load->reads++;
+        checks_answers_read(&load->cluster->checks, sender->member);
         order_reach_read(load->reach, sender->member, order_node_delivered(node));
     } else {
         load->reads_refused++;

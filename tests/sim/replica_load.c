@@ -13,6 +13,14 @@
 
 enum { CLIENT_HOST_FIRST = 16, DUPLICATOR_HOST = 31, STEPS_TO_STOP = 20000 };
 
+/* A request that a client sent, by its tag. */
+struct asked {
+    uint64_t tag;
+    bool read;
+};
+
+enum { ASKED_MAX = 256 };
+
 struct replica_load {
     struct cluster *cluster;
     struct replica_shape shape;
@@ -20,6 +28,7 @@ struct replica_load {
     struct linear linear;
     struct duplicator *duplicator;
     uint64_t duplicates;
+    struct asked asked[CLUSTER_CLIENTS_MAX][ASKED_MAX];
     struct replica_view_report reports[GCS_MEMBER_MAX];
 };
 
@@ -98,11 +107,51 @@ static void load_replied(void *user, const struct proto_request *request,
         linear_repeated(&load->linear, op, reply);
 }
 
-static void load_sent(struct cluster *cluster, uint32_t from, uint16_t type, const uint8_t *payload,
-                      uint32_t bytes)
+/* ---- what goes over the network ---- */
+
+static bool is_client(uint32_t host)
 {
-    if (type == NET_FRAME_REQUEST && from >= CLIENT_HOST_FIRST && from != DUPLICATOR_HOST)
-        duplicator_keep(load_of(cluster)->duplicator, payload, bytes);
+    return host >= CLIENT_HOST_FIRST && host < CLIENT_HOST_FIRST + CLUSTER_CLIENTS_MAX;
+}
+
+static struct asked *asked_by(struct replica_load *load, uint32_t client, uint64_t tag)
+{
+    return &load->asked[client - CLIENT_HOST_FIRST][tag % ASKED_MAX];
+}
+
+static void note_request(struct replica_load *load, uint32_t client, const uint8_t *payload,
+                         uint32_t bytes)
+{
+    struct proto_request request;
+    if (proto_request_decode(payload, bytes, &request) < 0)
+        return;
+    const struct sim_op *op = history_find(&load->clients.history, &request);
+    bool read = op && !proto_op_info(op->op.code)->write;
+    *asked_by(load, client, request.tag) = (struct asked){.tag = request.tag, .read = read};
+}
+
+/* What is not about the namespace is no answer to a read. */
+static void check_reply(struct replica_load *load, uint32_t member, uint32_t client,
+                        const uint8_t *payload, uint32_t bytes)
+{
+    struct proto_reply reply;
+    if (proto_reply_decode(payload, bytes, &reply) < 0)
+        return;
+    const struct asked *asked = asked_by(load, client, reply.tag);
+    if (asked->read && asked->tag == reply.tag && reply.outcome.status < PROTO_SESSION_UNKNOWN)
+        checks_answers_read(&load->cluster->checks, member);
+}
+
+static void load_sent(struct cluster *cluster, uint32_t from, uint32_t to, uint16_t type,
+                      const uint8_t *payload, uint32_t bytes)
+{
+    struct replica_load *load = load_of(cluster);
+    if (type == NET_FRAME_REQUEST && is_client(from)) {
+        duplicator_keep(load->duplicator, payload, bytes);
+        note_request(load, from, payload, bytes);
+    } else if (type == NET_FRAME_REPLY && is_client(to)) {
+        check_reply(load, from, to, payload, bytes);
+    }
 }
 
 /* ---- the course of a seed ---- */

@@ -43,6 +43,7 @@ static int promote_store(void *user, bool keep_old, struct error *error)
     struct host *host = user;
     const struct replica_node *node = host->program;
     (void)keep_old;
+    trap_note(&cluster_of_host(host)->faults.trap, member_of_host(host), TRAP_SNAPSHOT);
     cluster_of_host(host)->snapshots++;
     return sim_store_promote(host->vault, node->vault_process, error);
 }
@@ -144,6 +145,8 @@ static void on_applied(void *user, uint64_t index, const struct gcs_message *mes
     else
         world_note(host->world, "%s applies %llu: an epoch begins", host->name,
                    (unsigned long long)index);
+    if (!message)
+        trap_note(&cluster_of_host(host)->faults.trap, member_of_host(host), TRAP_EPOCH);
     checks_applied(&cluster_of_host(host)->checks, member_of_host(host), index, message, history,
                    digest);
 }

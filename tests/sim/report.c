@@ -43,6 +43,8 @@ void report_add(struct report *report, const struct sim_result *result)
     }
     report->small += is_small(result, faults);
     report->liveness += result->liveness > 0;
+    for (int point = 0; point < TRAP_POINTS; point++)
+        report->traps[point] += result->traps[point];
     tally_add(&report->steps, result->steps);
     tally_add(&report->operations, result->operations);
     tally_add(&report->order, result->order);
@@ -69,6 +71,8 @@ void report_merge(struct report *report, const struct report *other)
         report->by_kind[kind] += other->by_kind[kind];
         report->seeds_with_kind[kind] += other->seeds_with_kind[kind];
     }
+    for (int point = 0; point < TRAP_POINTS; point++)
+        report->traps[point] += other->traps[point];
     report->small += other->small;
     report->liveness += other->liveness;
     report->reads_waited += other->reads_waited;
@@ -86,6 +90,23 @@ static void print_tally(const char *name, const struct tally *tally)
            (unsigned long long)tally->least,
            (unsigned long long)(tally->count ? tally->sum / tally->count : 0),
            (unsigned long long)tally->most);
+}
+
+/* Where crash-at has killed, and where never. */
+static void print_traps(const struct report *report)
+{
+    const char *before = "; never at";
+    char name[32];
+    uint32_t hit = 0;
+    for (uint32_t point = 0; point < TRAP_POINTS; point++)
+        hit += report->traps[point] > 0;
+    printf("    crash-at was at %u of %u points", hit, (uint32_t)TRAP_POINTS);
+    for (uint32_t point = 0; point < TRAP_POINTS; point++)
+        if (!report->traps[point]) {
+            printf("%s %s", before, trap_name(point, name));
+            before = ",";
+        }
+    printf("\n");
 }
 
 void report_print(const struct report *report)
@@ -107,6 +128,7 @@ void report_print(const struct report *report)
                (unsigned long long)report->by_kind[kind],
                (unsigned long long)report->seeds_with_kind[kind],
                report->by_kind[kind] ? "" : "   NEVER FIRED");
+    print_traps(report);
     printf("  joined %llu, snapshots %llu, times out of the group %llu\n",
            (unsigned long long)report->joins, (unsigned long long)report->snapshots,
            (unsigned long long)report->outs);

@@ -11,6 +11,7 @@ struct tally {
 struct report {
     struct tally steps, operations, order, epochs, faults, simulated_ms;
     uint64_t by_kind[FAULT_COUNT], seeds_with_kind[FAULT_COUNT];
+    uint64_t traps[TRAP_POINTS];
     uint64_t liveness; /* seeds in which a minority stayed broken */
     uint64_t small;    /* seeds with less than README.md says */
     uint64_t reads_waited, resent, duplicates, joins, snapshots, outs, violations;

@@ -3,25 +3,65 @@
 #include "gcs-fastdelivery/frame.h"
 #include "tests/sim/cluster.h"
 
+#include <assert.h>
+#include <stdio.h>
+
 /* What a change of view, a join and a leave consist of: most traps wait for one of these. */
-static const uint8_t frames[] = {
-    GCS_FRAME_PREPARE, GCS_FRAME_PROMISE,  GCS_FRAME_LEVEL,    GCS_FRAME_PUSH,
-    GCS_FRAME_STORED,  GCS_FRAME_PROPOSE,  GCS_FRAME_ACCEPTED, GCS_FRAME_INSTALL,
-    GCS_FRAME_AGREE,   GCS_FRAME_JOIN,     GCS_FRAME_FEED,     GCS_FRAME_FEED_EPOCH,
-    GCS_FRAME_FED,     GCS_FRAME_SNAPSHOT, GCS_FRAME_LEAVE,    GCS_FRAME_DATA,
+static const struct {
+    uint8_t type;
+    const char *name;
+} frames[] = {
+    {GCS_FRAME_PREPARE, "PREPARE"},   {GCS_FRAME_PROMISE, "PROMISE"},
+    {GCS_FRAME_LEVEL, "LEVEL"},       {GCS_FRAME_PUSH, "PUSH"},
+    {GCS_FRAME_STORED, "STORED"},     {GCS_FRAME_PROPOSE, "PROPOSE"},
+    {GCS_FRAME_ACCEPTED, "ACCEPTED"}, {GCS_FRAME_INSTALL, "INSTALL"},
+    {GCS_FRAME_AGREE, "AGREE"},       {GCS_FRAME_JOIN, "JOIN"},
+    {GCS_FRAME_FEED, "FEED"},         {GCS_FRAME_FEED_EPOCH, "FEED_EPOCH"},
+    {GCS_FRAME_FED, "FED"},           {GCS_FRAME_SNAPSHOT, "SNAPSHOT"},
+    {GCS_FRAME_LEAVE, "LEAVE"},       {GCS_FRAME_DATA, "DATA"},
 };
 
-/* Those of them that a change of view always has. */
-enum { CHAIN_FRAMES = 9, CHAIN_DEEP = 3 };
+static const char *const moments[] = {"view",  "epoch", "save",     "saved",  "store",
+                                      "flush", "out",   "snapshot", "opening"};
 
-static void wait_for(struct trap *trap, uint32_t kinds, uint32_t member, uint32_t most)
+enum {
+    FRAMES = sizeof frames / sizeof *frames,
+    CHAIN_FRAMES = 9, /* those that a change of view always has */
+    CHAIN_DEEP = 3,
+};
+
+static_assert(TRAP_POINTS == 2 * FRAMES + sizeof moments / sizeof *moments, "a name for each");
+static_assert(TRAP_MOMENT_END - TRAP_VIEW == sizeof moments / sizeof *moments, "all moments");
+
+/* Points: frames sent, frames taken, moments. */
+static uint32_t moment_of(uint32_t point)
 {
-    struct prng *prng = &trap->cluster->world.prng;
+    if (point >= 2 * FRAMES)
+        return TRAP_VIEW + point - 2 * FRAMES;
+    return point < FRAMES ? TRAP_SENT + frames[point].type
+                          : TRAP_RECEIVED + frames[point - FRAMES].type;
+}
+
+const char *trap_name(uint32_t point, char text[32])
+{
+    if (point >= 2 * FRAMES)
+        snprintf(text, 32, "%s", moments[point - 2 * FRAMES]);
+    else
+        snprintf(text, 32, "%s %s", frames[point % FRAMES].name, point < FRAMES ? "sent" : "taken");
+    return text;
+}
+
+static void wait_for(struct trap *trap, uint32_t point, uint32_t member, uint32_t most)
+{
+    struct world *world = &trap->cluster->world;
     trap->armed = true;
+    trap->armed_ns = world->now_ns;
     trap->member = member;
-    trap->countdown = (uint32_t)world_skewed(&trap->cluster->world, 1, most);
-    trap->moment = frames[prng_below(prng, kinds)];
-    trap->moment += prng_chance(prng, 1, 2) ? TRAP_SENT : TRAP_RECEIVED;
+    trap->countdown = (uint32_t)world_skewed(world, 1, most);
+    trap->point = point;
+    trap->moment = moment_of(point);
+    world_note(world, "a trap waits for %u at %d, %u times", trap->moment, (int)trap->member,
+               trap->countdown);
 }
 
 /* One more crash of the chain; it is one while nobody has installed the next view. */
@@ -35,7 +75,9 @@ static void chain_on(struct trap *trap)
         cluster->faults.fired[FAULT_CHAIN]++;
         world_note(&cluster->world, "a change of view was interrupted three times");
     } else {
-        wait_for(trap, CHAIN_FRAMES, TRAP_ANYBODY, 3);
+        uint64_t point = prng_below(&cluster->world.prng, 2 * CHAIN_FRAMES);
+        wait_for(trap, (uint32_t)(point < CHAIN_FRAMES ? point : point - CHAIN_FRAMES + FRAMES),
+                 TRAP_ANYBODY, 3);
     }
 }
 
@@ -61,6 +103,7 @@ static void trap_shut(struct event *event)
             trap->deep = 0;
     } else if (fault_crash(faults, trap->caught, death)) {
         faults->fired[FAULT_CRASH_AT]++;
+        trap->fired[trap->point]++;
     }
 }
 
@@ -76,20 +119,20 @@ void trap_finish(struct trap *trap)
     event_stop(&trap->cluster->world, &trap->event);
 }
 
+/* What it waits for may never happen; then for something else. */
+static const uint64_t PATIENCE_NS = SIM_S(1);
+
 bool trap_arm(struct trap *trap)
 {
-    struct prng *prng = &trap->cluster->world.prng;
-    if (trap->armed)
+    struct world *world = &trap->cluster->world;
+    struct prng *prng = &world->prng;
+    if (trap->event.place || (trap->armed && world->now_ns < trap->armed_ns + PATIENCE_NS))
         return false;
+    trap->deep = 0;
     uint32_t member = prng_chance(prng, 1, 3)
                           ? (uint32_t)prng_below(prng, trap->cluster->member_count)
                           : TRAP_ANYBODY;
-    wait_for(trap, sizeof frames, member, 12);
-    if (prng_chance(prng, 1, 3))
-        trap->moment =
-            (uint32_t)world_between(&trap->cluster->world, TRAP_VIEW, TRAP_MOMENT_END - 1);
-    world_note(&trap->cluster->world, "a trap waits for %u at %d, %u times", trap->moment,
-               (int)trap->member, trap->countdown);
+    wait_for(trap, (uint32_t)prng_below(prng, TRAP_POINTS), member, 12);
     return true;
 }
 

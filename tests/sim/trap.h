@@ -25,10 +25,14 @@ enum trap_moment {
 
 enum { TRAP_ANYBODY = UINT32_MAX };
 
+enum { TRAP_POINTS = 41 }; /* of these, what is waited for */
+
 struct trap {
     struct cluster *cluster;
     bool armed;
-    uint32_t member, moment, countdown, caught;
+    uint64_t armed_ns;
+    uint32_t point, member, moment, countdown, caught;
+    uint64_t fired[TRAP_POINTS];
     uint32_t deep;       /* crashes so far in one change of view; 0: no chain */
     uint64_t deep_epoch; /* of which view */
     struct event event;
@@ -37,7 +41,10 @@ struct trap {
 void trap_init(struct trap *trap, struct cluster *cluster);
 void trap_finish(struct trap *trap);
 
-/* Wait for something that is drawn. False: one is armed already. */
+/* A point by its name, for people. */
+const char *trap_name(uint32_t point, char text[32]);
+
+/* Wait for something that is drawn. False: one has been armed a moment ago. */
 bool trap_arm(struct trap *trap);
 
 /* A member was just killed; wait for a step of the change of view that this brings, kill who takes

@@ -74,6 +74,29 @@ Test(views, a_restart_before_suspicion_keeps_the_members)
     end(group);
 }
 
+/* A copy of the disk of before the last start counts as the last start did, and is another one. */
+Test(views, an_older_copy_of_a_disk_is_refused)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 2, 0, false);
+    group_start(group, 2);
+    group_connect_all(group);
+    group_wait(group, 100);
+    group_crash(group, 1, 0, false);
+    group_start(group, 1); /* what it knows of the others is on its disk */
+    struct gcs_view_member member = group->views[2].members[2];
+    cr_assert_null(gcs_core_accepts(group->nodes[1].core, &member));
+    member.incarnation.random++;
+    cr_assert_not_null(gcs_core_accepts(group->nodes[1].core, &member), "as many starts");
+    member.incarnation.count++;
+    cr_assert_null(gcs_core_accepts(group->nodes[1].core, &member));
+    member.incarnation.count -= 2;
+    cr_assert_not_null(gcs_core_accepts(group->nodes[1].core, &member), "fewer starts");
+    group_connect_all(group);
+    group_wait(group, 1000);
+    end(group);
+}
+
 /* Of three one may go, then of two the higher; the higher of two alone waits. */
 Test(views, three_two_one)
 {

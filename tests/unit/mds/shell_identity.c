@@ -229,6 +229,14 @@ Test(format, refuses_what_does_not_fit)
     birth = birth_example();
     cr_expect_eq(replica_join_format(&config, &birth, &error), -EINVAL);
     cr_expect_not_null(strstr(error.text, "a member already"), "%s", error.text);
+    config.node = 9;
+    config.listen = "0.0.0.0:7400";
+    cr_expect_eq(replica_join_format(&config, &birth, &error), -EINVAL);
+    cr_expect_not_null(strstr(error.text, "give member.9 = HOST:PORT"), "%s", error.text);
+    config.listen = "[::]:7400";
+    cr_expect_eq(replica_join_format(&config, &birth, &error), -EINVAL);
+    config.members[config.member_count++] = (struct gcs_member){.node = 9, .address = "c:7400"};
+    cr_expect_eq(replica_join_format(&config, &birth, &error), 0, "%s", error.text);
     cr_expect_not(kept.made, "a refused birth made a store");
     memory_disk_destroy(memory);
 }

@@ -177,6 +177,14 @@ static int memory_truncate(struct disk_file *file, uint64_t bytes)
     return failed ? -EIO : 0;
 }
 
+static int memory_rewrite(struct disk_file *file)
+{
+    pthread_mutex_lock(&file->memory->lock);
+    bool failed = fails(file->memory);
+    pthread_mutex_unlock(&file->memory->lock);
+    return failed ? -EIO : 0;
+}
+
 static int memory_sync(struct disk_file *file)
 {
     struct memory_disk *memory = file->memory;
@@ -264,6 +272,7 @@ static const struct disk_ops memory_ops = {
     .read = memory_read,
     .append = memory_append,
     .truncate = memory_truncate,
+    .rewrite = memory_rewrite,
     .sync = memory_sync,
     .close = memory_close,
     .rename = memory_rename,
