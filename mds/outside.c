@@ -49,7 +49,7 @@ void outside_snapshot_needed(struct replica *replica, const struct gcs_member *s
         log_warning("replica", "a snapshot was too old when it was there, and another one is "
                                "fetched; [order] history_disk of the others may be too small");
     replica->outside.standing = STANDING_EMPTY;
-    replica->outside.sponsor = *sponsor;
+    replica->outside.sponsor = replica->outside.named = *sponsor;
     end_group(replica, 0);
 }
 
@@ -71,17 +71,19 @@ static bool try_contact(struct replica *replica, const struct gcs_member *member
     return true;
 }
 
-/* Whoever was a member last, then whoever is configured, in turn. */
+/* Whoever was a member last, whoever is configured, and whom the group named last, in turn. */
 static bool next_contact(struct replica *replica)
 {
     const struct gcs_view *view = &replica->view;
     const struct replica_config *config = &replica->config;
     const struct identity *identity = &replica->identity;
-    uint32_t count = view->member_count + config->member_count + identity->member_count;
+    uint32_t known = view->member_count + config->member_count + identity->member_count;
+    uint32_t count = known + 1;
     for (uint32_t tries = 0; tries < count; tries++) {
         uint32_t at = replica->outside.contact_next++ % count;
         const struct gcs_member *member =
-            at < view->member_count ? &view->members[at]
+            at == known               ? &replica->outside.named
+            : at < view->member_count ? &view->members[at]
             : at - view->member_count < config->member_count
                 ? &config->members[at - view->member_count]
                 : &identity->members[at - view->member_count - config->member_count];
@@ -200,7 +202,11 @@ static int go_on(struct replica *replica, struct error *error)
     end_transfer(replica);
     if (outside->standing == STANDING_OUT || replica->config.witness)
         return open_outside(replica, error);
-    int rc = standing_leave(replica->config.disk, outside->standing, error);
+    int rc = 0;
+    if (outside->sponsor.node && outside->sponsor.node == outside->named.node)
+        rc = standing_keep_sponsor(replica->config.disk, &outside->named, error);
+    if (rc == 0)
+        rc = standing_leave(replica->config.disk, outside->standing, error);
     return rc < 0 ? rc : begin_transfer(replica, error);
 }
 
@@ -223,6 +229,8 @@ int outside_start(struct replica *replica, struct error *error)
     const struct replica_config *config = &replica->config;
     prng_init(&outside->prng, hash64(config->random, sizeof config->random));
     int rc = standing_read(config->disk, &replica->identity, &outside->standing, error);
+    if (rc == 0)
+        rc = standing_sponsor(config->disk, &outside->named, error);
     if (rc < 0)
         return rc;
     replica->phase = REPLICA_AWAY;

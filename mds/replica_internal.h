@@ -228,6 +228,7 @@ struct outside {
     enum standing standing;    /* with which it opens next; IN: as the disk says */
     bool stay_away;            /* removed */
     struct gcs_member sponsor; /* whom to ask for a snapshot; node 0: anybody */
+    struct gcs_member named;   /* by the group, the last time; on disk, too */
     uint32_t contact_next;
     uint64_t pause_ns;
     struct prng prng; /* jitter of the pauses */

@@ -79,6 +79,31 @@ int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes, st
     return 0;
 }
 
+/* One byte node id, then the address. */
+int standing_keep_sponsor(struct disk *disk, const struct gcs_member *sponsor, struct error *error)
+{
+    char content[1 + GCS_ADDRESS_BYTES] = {(char)sponsor->node};
+    size_t bytes = strnlen(sponsor->address, GCS_ADDRESS_BYTES - 1);
+    memcpy(content + 1, sponsor->address, bytes);
+    return metafile_write(disk, "sponsor", content, 1 + bytes, error);
+}
+
+int standing_sponsor(struct disk *disk, struct gcs_member *ret_sponsor, struct error *error)
+{
+    void *content;
+    size_t bytes;
+    memset(ret_sponsor, 0, sizeof *ret_sponsor);
+    int rc = metafile_read(disk, "sponsor", &content, &bytes, error);
+    if (rc != 0)
+        return rc == METAFILE_ABSENT ? 0 : rc;
+    if (bytes > 1 && bytes <= GCS_ADDRESS_BYTES) {
+        ret_sponsor->node = *(const uint8_t *)content;
+        memcpy(ret_sponsor->address, (const char *)content + 1, bytes - 1);
+    }
+    free(content);
+    return 0;
+}
+
 int standing_leave(struct disk *disk, enum standing standing, struct error *error)
 {
     uint8_t mark = (uint8_t)standing;

@@ -171,3 +171,25 @@ Test(standing, damage_is_no_standing)
         memory_disk_destroy(memory);
     }
 }
+
+/* Whom the group named is known over a restart, and what is damaged names nobody. */
+Test(standing, a_sponsor_is_remembered)
+{
+    struct memory_disk *memory = member_disk();
+    struct disk *disk = memory_disk_handle(memory);
+    struct gcs_member sponsor = {.node = 4, .address = "member4:7400"}, known;
+    struct error error;
+    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
+    cr_assert_eq(known.node, 0);
+    cr_assert_eq(standing_keep_sponsor(disk, &sponsor, &error), 0);
+    cr_assert_eq(standing_leave(disk, STANDING_EMPTY, &error), 0);
+    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
+    cr_assert_eq(known.node, 4);
+    cr_assert_str_eq(known.address, "member4:7400");
+    char large[1 + GCS_ADDRESS_BYTES + 1];
+    memset(large, 'x', sizeof large);
+    cr_assert_eq(metafile_write(disk, "sponsor", large, sizeof large, &error), 0);
+    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
+    cr_assert_eq(known.node, 0);
+    memory_disk_destroy(memory);
+}
