@@ -94,7 +94,7 @@ struct peer {
     uint64_t resume_epoch;
     uint64_t resume_received[MEMBERS]; /* by rank of that epoch */
     bool grant_owed;                   /* for its last BEAT */
-    bool remembers_less;               /* it could not feed this node: SNAPSHOT */
+    uint64_t forgot;                   /* it can't feed this node from this index on; 0: none */
     uint64_t beat_time;
     struct push push;
     struct feed feed;

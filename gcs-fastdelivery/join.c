@@ -66,13 +66,19 @@ static bool is_at_rest(const struct gcs_core *core)
            journal->stored == journal->received;
 }
 
-static uint8_t find_sponsor(struct gcs_core *core, bool remembers_less)
+/* What it said is about where this node stood then. */
+static bool has_forgotten(const struct gcs_core *core, const struct peer *peer)
+{
+    return peer->forgot == core->delivered + 1;
+}
+
+static uint8_t find_sponsor(struct gcs_core *core, bool forgetful)
 {
     uint8_t first = (uint8_t)random_below(core, PEERS);
     for (uint8_t i = 0; i < PEERS; i++) {
         uint8_t at = (uint8_t)((first + i) % PEERS);
         const struct peer *peer = &core->peers[at];
-        if (may_sponsor(peer) && peer->remembers_less == remembers_less)
+        if (may_sponsor(peer) && has_forgotten(core, peer) == forgetful)
             return at;
     }
     return NONE;
@@ -110,7 +116,7 @@ void join_tick(struct gcs_core *core)
 /* What came before that is delivered first: JOIN says where it stands. */
 static void take_refusal(struct gcs_core *core, uint8_t peer)
 {
-    core->peers[peer].remembers_less = true;
+    core->peers[peer].forgot = core->delivered + 1;
     core->sponsor = NONE;
     if (core->delivered == 0)
         need_snapshot(core, peer);

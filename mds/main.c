@@ -187,5 +187,6 @@ int main(int argc, char **argv)
     if (rc != 0)
         return rc < 0 ? 0 : rc;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* nothing is read again, and the end of a terminal ends nobody */
     return p.check || p.alone || p.supervisor >= 0 ? work(&p) : supervise(&p, argv[0]);
 }
