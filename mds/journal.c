@@ -282,7 +282,7 @@ uint32_t journal_recovered_count(const struct journal *journal)
 /* From the newest note back as far as there is no gap and each message is there. */
 static struct note *notes_begin(const struct journal *journal, uint64_t index_last)
 {
-    struct note *note, *first = NULL;
+    struct note *note, *first = NULL, *begin = NULL;
     uint64_t next = 0;
     STAILQ_FOREACH (note, &journal->notes, link) {
         const struct entry *entry =
@@ -294,9 +294,9 @@ static struct note *notes_begin(const struct journal *journal, uint64_t index_la
             first = note;
         next = note->index + 1;
         if (note->index == index_last)
-            return first;
+            begin = first;
     }
-    return NULL;
+    return begin;
 }
 
 int journal_remembered(struct journal *journal, uint64_t index_last,
@@ -305,8 +305,9 @@ int journal_remembered(struct journal *journal, uint64_t index_last,
                        void *user)
 {
     int rc = 0;
-    for (struct note *note = notes_begin(journal, index_last);
-         note && note->index <= index_last && rc == 0; note = STAILQ_NEXT(note, link)) {
+    struct note *note = notes_begin(journal, index_last);
+    for (bool last = false; note && !last && rc == 0; note = STAILQ_NEXT(note, link)) {
+        last = note->index == index_last;
         const struct entry *entry =
             entry_find(journal, note->key.epoch, (uint8_t)note->key.origin, note->key.seq);
         struct gcs_message message = {

@@ -247,6 +247,25 @@ Test(journal, remembers_the_newest_part_of_the_order)
     rig_finish(&rig);
 }
 
+/* After a restart what was applied and not flushed is applied again, and noted again. */
+Test(journal, remembers_what_was_noted_last)
+{
+    struct rig rig = rig_make();
+    rig_open(&rig);
+    store_all(&rig, 1, 60);
+    for (uint64_t seq = 1; seq <= 60; seq++)
+        note(&rig, seq, seq);
+    for (uint64_t seq = 31; seq <= 60; seq++)
+        note(&rig, seq, seq);
+    note(&rig, 45, 99); /* of a message that is not here */
+    journal_close(rig.journal);
+    rig_open(&rig);
+    cr_assert_eq(journal_remembered(rig.journal, 60, on_remembered, &rig), 0);
+    cr_assert_eq(rig.remembered_first, 31);
+    cr_assert_eq(rig.remembered, 30);
+    rig_finish(&rig);
+}
+
 Test(journal, keeps_the_groups_state)
 {
     struct rig rig = rig_make();
