@@ -122,6 +122,18 @@ static void tell_fenced(const struct ctl_exchange *exchanges, uint32_t count)
         }
 }
 
+/* A snapshot is only of use if the others remember what follows it. */
+static void tell_snapshots(const struct ctl_exchange *e)
+{
+    const json_t *transfer = json_object_get(e->reply, "transfer");
+    json_int_t snapshots = json_integer_value(json_object_get(transfer, "snapshots"));
+    if (snapshots > 0 && json_is_true(json_object_get(transfer, "receiving")))
+        fprintf(stderr,
+                "tuttictl: %s fetches another snapshot: what it fetched before (%lld) was too old "
+                "when it was there; if that goes on raise [order] history_disk of the members\n",
+                e->address, (long long)snapshots);
+}
+
 static enum ctl_exit print_troubles(const struct ctl_exchange *e)
 {
     char text[256];
@@ -136,6 +148,7 @@ static enum ctl_exit print_troubles(const struct ctl_exchange *e)
     }
     if (*ctl_text(e->reply, "waiting_for", text, sizeof text))
         fprintf(stderr, "tuttictl: %s waits: %s\n", e->address, text);
+    tell_snapshots(e);
     return CTL_OK;
 }
 

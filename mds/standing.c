@@ -95,7 +95,7 @@ int standing_sponsor(struct disk *disk, struct gcs_member *ret_sponsor, struct e
     memset(ret_sponsor, 0, sizeof *ret_sponsor);
     int rc = metafile_read(disk, "sponsor", &content, &bytes, error);
     if (rc != 0)
-        return rc == METAFILE_ABSENT ? 0 : rc;
+        return rc == METAFILE_ABSENT || rc == -EBADMSG ? 0 : rc;
     if (bytes > 1 && bytes <= GCS_ADDRESS_BYTES) {
         ret_sponsor->node = *(const uint8_t *)content;
         memcpy(ret_sponsor->address, (const char *)content + 1, bytes - 1);

@@ -191,5 +191,10 @@ Test(standing, a_sponsor_is_remembered)
     cr_assert_eq(metafile_write(disk, "sponsor", large, sizeof large, &error), 0);
     cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
     cr_assert_eq(known.node, 0);
+    cr_assert_eq(standing_keep_sponsor(disk, &sponsor, &error), 0);
+    size_t bytes;
+    memory_disk_content(memory, "sponsor", &bytes)[30] ^= 1;
+    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
+    cr_assert_eq(known.node, 0);
     memory_disk_destroy(memory);
 }
