@@ -191,9 +191,12 @@ highest() { [ "$1" -le "$replicas" ] || replicas=$1; }
 # A running node that is not this one: whom to ask.
 someone_else()   # node
 {
-    local n
-    for ((n = 1; n <= replicas; n++)); do
-        [ "$n" = "$1" ] || ! group_running "$n" || { address "$n"; return; }
+    local n try
+    for ((try = 0; try < 40; try++)); do # all may be between two views
+        for ((n = 1; n <= replicas; n++)); do
+            [ "$n" = "$1" ] || ! group_running "$n" || { address "$n"; return; }
+        done
+        sleep 0.1
     done
     fail "nobody runs beside node $1"
 }
