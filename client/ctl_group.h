@@ -33,6 +33,10 @@ struct ctl_group {
  * runs, with the newest view. Prints why it can't be had. Always ctl_group_finish. Blocks. */
 enum ctl_exit ctl_group_find(const char *const *addresses, uint32_t count, uint64_t timeout_ns,
                              struct ctl_group *ret_group);
+/* The same, and again within the timeout while the group does not run: it may be between two views.
+ */
+enum ctl_exit ctl_group_find_running(const char *const *addresses, uint32_t count,
+                                     uint64_t timeout_ns, struct ctl_group *ret_group);
 void ctl_group_finish(struct ctl_group *group);
 
 /* The node's entry; NULL: there is none. */

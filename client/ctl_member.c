@@ -23,7 +23,10 @@ static const struct ctl_node *find(const struct ctl_command *command, struct ctl
                                    enum ctl_exit *ret_exit)
 {
     *ret_exit =
-        ctl_group_find(command->addresses, command->address_count, command->timeout_ns, group);
+        command->verb == CTL_MEMBER_DRAIN || command->verb == CTL_MEMBER_UNDRAIN
+            ? ctl_group_find(command->addresses, command->address_count, command->timeout_ns, group)
+            : ctl_group_find_running(command->addresses, command->address_count,
+                                     command->timeout_ns, group);
     if (*ret_exit != CTL_OK)
         return NULL;
     const struct ctl_node *node = ctl_group_node(group, command->node);
@@ -54,24 +57,35 @@ static uint32_t others(const struct ctl_group *group, uint8_t node,
 
 /* --- remove --- */
 
+/* A replica that is between two views says so at once; it is asked again. Takes over `request`. */
+static enum ctl_exit ask_to_change(const struct ctl_command *command, const char *address,
+                                   json_t *request)
+{
+    enum ctl_exit result;
+    struct ctl_wait wait;
+    json_decref(ctl_ask(address, json_incref(request), command->timeout_ns, true, &result));
+    if (result != CTL_OK) {
+        ctl_wait_begin(&wait, command);
+        (void)ctl_wait_more(&wait);
+        json_decref(ctl_ask(address, json_incref(request), command->timeout_ns, false, &result));
+    }
+    json_decref(request);
+    return result;
+}
+
 static enum ctl_exit begin_removal(const struct ctl_command *command, const struct ctl_group *group,
                                    const struct ctl_node *node)
 {
     enum ctl_exit result = ctl_group_must_run(group);
     if (result != CTL_OK)
         return result;
-    if (node->member && node->status) {
-        json_decref(ctl_ask(node->address, json_pack("{s:s}", "verb", "leave"), command->timeout_ns,
-                            false, &result));
-        return result;
-    }
+    if (node->member && node->status)
+        return ask_to_change(command, node->address, json_pack("{s:s}", "verb", "leave"));
     const struct ctl_node *runner = ctl_group_runner(group, node->node);
     if (!runner)
         return ctl_group_must_run(group);
-    json_decref(ctl_ask(runner->address,
-                        json_pack("{s:s,s:i}", "verb", "remove", "node", (int)node->node),
-                        command->timeout_ns, false, &result));
-    return result;
+    return ask_to_change(command, runner->address,
+                         json_pack("{s:s,s:i}", "verb", "remove", "node", (int)node->node));
 }
 
 /* True when the others' newest view does not name it any more. */

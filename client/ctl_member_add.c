@@ -171,8 +171,8 @@ static enum ctl_exit tell_it(const struct addition *a)
 static enum ctl_exit prepare(struct addition *a, bool *ret_done)
 {
     const struct ctl_command *command = a->command;
-    enum ctl_exit result =
-        ctl_group_find(command->addresses, command->address_count, command->timeout_ns, &a->group);
+    enum ctl_exit result = ctl_group_find_running(command->addresses, command->address_count,
+                                                  command->timeout_ns, &a->group);
     if (result == CTL_OK)
         result = ctl_group_must_run(&a->group);
     if (result != CTL_OK)

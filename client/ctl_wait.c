@@ -29,6 +29,19 @@ bool ctl_wait_more(struct ctl_wait *wait)
     return true;
 }
 
+enum ctl_exit ctl_group_find_running(const char *const *addresses, uint32_t count,
+                                     uint64_t timeout_ns, struct ctl_group *ret_group)
+{
+    uint64_t since_ns = now_ns();
+    for (;;) {
+        enum ctl_exit result = ctl_group_find(addresses, count, timeout_ns, ret_group);
+        if (result != CTL_OK || ret_group->running || now_ns() - since_ns >= timeout_ns)
+            return result;
+        ctl_group_finish(ret_group);
+        nanosleep(&pause_time, NULL);
+    }
+}
+
 /* On a terminal one line is written over and over, elsewhere one below the other. */
 void ctl_wait_say(struct ctl_wait *wait, const char *format, ...)
 {
