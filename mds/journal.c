@@ -58,7 +58,7 @@ struct journal {
     uint64_t stored_lsn;
     STAILQ_HEAD(, unflushed) unflushed;
     uint32_t recovered_count;
-    uint64_t bytes;            /* of all entries' payloads */
+    uint64_t bytes;            /* of all entries and their payloads */
     STAILQ_HEAD(, note) notes; /* as read at the start */
     uint64_t durable;          /* index that the store holds durably */
     uint64_t released;
@@ -105,7 +105,7 @@ static struct entry *entry_add(struct journal *journal, uint64_t lsn,
                             .ts = record->ts,
                             .bytes = record->payload->bytes,
                             .kind = record->kind};
-    journal->bytes += entry->bytes;
+    journal->bytes += sizeof *entry + entry->bytes;
     if (record->kind != RECORD_MESSAGE) {
         entry->index = record->ts;
     } else if (entry_find(journal, epoch, origin, seq)) {
@@ -124,7 +124,7 @@ static void entry_drop(struct journal *journal, struct entry *entry)
         journal->stored_last = NULL;
     if (entry->listed)
         HASH_DEL(journal->by_message, entry);
-    journal->bytes -= entry->bytes;
+    journal->bytes -= sizeof *entry + entry->bytes;
     TAILQ_REMOVE(&journal->entries, entry, link);
     blob_unref(entry->payload);
     free(entry);

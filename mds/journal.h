@@ -21,8 +21,9 @@ struct journal_config {
     struct disk *disk; /* borrowed */
     uint64_t segment_bytes;
     uint32_t payload_bytes_max;
-    uint64_t retain_bytes;       /* of what could be forgotten: for joiners, also after a restart */
-    bool sync;                   /* false: durability = memory */
+    uint64_t retain_bytes; /* of what could be forgotten, and of what is known of it in memory:
+                              for joiners, also after a restart */
+    bool sync;             /* false: durability = memory */
     struct gcs_position applied; /* what the store holds; recovered messages up to it are old */
     void *user;
     void (*stored)(void *user, uint64_t epoch, uint8_t origin, uint64_t seq); /* for gcs_stored */

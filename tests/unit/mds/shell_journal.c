@@ -14,6 +14,7 @@ struct rig {
     struct loop *loop;
     struct journal *journal;
     struct gcs_position applied;
+    uint64_t retain_bytes;
     uint64_t stored_seq, wait_stored, allowed, by_all_seq;
     uint64_t remembered, remembered_first;
     bool saved;
@@ -66,6 +67,7 @@ static void rig_open(struct rig *rig)
         .disk = memory_disk_handle(rig->memory),
         .segment_bytes = 1024,
         .payload_bytes_max = 1 << 20,
+        .retain_bytes = rig->retain_bytes,
         .sync = true,
         .applied = rig->applied,
         .user = rig,
@@ -205,6 +207,25 @@ Test(journal, forgets_only_what_store_and_members_have)
     uint32_t left = journal_recovered_count(rig.journal);
     cr_assert_lt(left, 201, "nothing was forgotten");
     cr_assert_geq(left, 101, "index 101 is message 100: later ones are needed");
+    rig_finish(&rig);
+}
+
+/* Small messages cost more memory than their payloads. */
+Test(journal, retains_as_much_as_memory_is_given)
+{
+    struct rig rig = rig_make();
+    rig.retain_bytes = 32 << 10;
+    rig_open(&rig);
+    store_all(&rig, 1, 1000);
+    for (uint64_t seq = 1; seq <= 1000; seq++)
+        deliver(&rig, seq, seq + 1);
+    rig.by_all_seq = 1000;
+    journal_durable(rig.journal, 1001);
+    journal_close(rig.journal);
+    rig.stored_seq = 0;
+    rig_open(&rig);
+    uint32_t left = journal_recovered_count(rig.journal);
+    cr_assert(left > 50 && left < 400, "%u", left);
     rig_finish(&rig);
 }
 
