@@ -214,18 +214,18 @@ Test(journal, forgets_only_what_store_and_members_have)
 Test(journal, retains_as_much_as_memory_is_given)
 {
     struct rig rig = rig_make();
-    rig.retain_bytes = 32 << 10;
+    rig.retain_bytes = 8 << 10;
     rig_open(&rig);
-    store_all(&rig, 1, 1000);
-    for (uint64_t seq = 1; seq <= 1000; seq++)
+    store_all(&rig, 1, 300);
+    for (uint64_t seq = 1; seq <= 300; seq++)
         deliver(&rig, seq, seq + 1);
-    rig.by_all_seq = 1000;
-    journal_durable(rig.journal, 1001);
+    rig.by_all_seq = 300;
+    journal_durable(rig.journal, 301);
     journal_close(rig.journal);
     rig.stored_seq = 0;
     rig_open(&rig);
     uint32_t left = journal_recovered_count(rig.journal);
-    cr_assert(left > 50 && left < 400, "%u", left);
+    cr_assert(left > 20 && left < 100, "%u", left);
     rig_finish(&rig);
 }
 
