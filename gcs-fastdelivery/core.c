@@ -134,6 +134,8 @@ static void pump_state(struct gcs_core *core)
 static void core_pump(struct gcs_core *core)
 {
     core->more = false;
+    if (core->finishing)
+        recover_finish(core);
     if (core->stage == STAGE_RECOVERING || core->ended)
         return;
     pump_state(core);
@@ -278,7 +280,7 @@ static void start(struct gcs_core *core)
     if (core->config.outside)
         join_start(core);
     else
-        recover_finish(core);
+        core->finishing = true;
 }
 
 static void tick(struct gcs_core *core)

@@ -18,6 +18,8 @@
 
 enum { GCS_ACTIONS_PER_EVENT = 96, GCS_ACTIONS_MAX = 512, GCS_CORE_STATE_BYTES_MAX = 3072 };
 
+enum { GCS_CORE_AGAIN = 1 };
+
 struct gcs_core; /* opaque */
 
 struct gcs_core_config {
@@ -38,7 +40,8 @@ struct gcs_core_config {
 
 /* Peers have a slot, 0 .. GCS_PEER_MAX - 1, one for each node, given by the shell. */
 enum gcs_event_kind {
-    GCS_EVENT_RECOVERED, /* message: one of the log; before START. 0, -EBADMSG, -ENOSPC */
+    GCS_EVENT_RECOVERED, /* message: one of the log; before START. 0, -EBADMSG, -ENOSPC, or
+                            GCS_CORE_AGAIN: once more, when the actions are done */
     GCS_EVENT_START,
     GCS_EVENT_LINK_UP,      /* peer, member; gcs_core_accepts said yes */
     GCS_EVENT_LINK_DOWN,    /* peer */

@@ -194,7 +194,8 @@ struct gcs_core {
     uint8_t data;                /* ranks that are not witnesses */
     uint64_t capacity, order_capacity, journal_capacity; /* powers of two */
     bool ended, more;
-    bool crippled; /* a power cut took messages of ended epochs (durability = memory) */
+    bool finishing; /* started, and recovery waits for room for its last actions */
+    bool crippled;  /* a power cut took messages of ended epochs (durability = memory) */
     uint64_t now, started_ns, ticked_ns, turned_ns;
     uint64_t random;
 
@@ -491,7 +492,9 @@ void check_own(struct gcs_core *core, uint64_t index, const uint8_t hash[16]);
 void check_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 
 /* recover.c */
+/* GCS_CORE_AGAIN, -EBADMSG, -ENOSPC. */
 int recover_message(struct gcs_core *core, const struct gcs_message *message);
+/* Stops where there is no room for more actions; to be called again then. */
 void recover_finish(struct gcs_core *core);
 
 /* save.c */

@@ -181,7 +181,7 @@ static int step(struct gcs *gcs, enum gcs_event_kind kind)
 }
 
 /* Do what is asked for until nothing is. A callback may end the group, but not destroy it. */
-static void drain(struct gcs *gcs)
+void driver_drain(struct gcs *gcs)
 {
     const struct gcs_action *action;
     gcs->draining = true;
@@ -210,7 +210,7 @@ int driver_event(struct gcs *gcs, struct gcs_event *event)
     if (gcs->ended)
         return GCS_E_NOT_RUNNING;
     if (must_drain_first(gcs, event))
-        drain(gcs);
+        driver_drain(gcs);
     if (gcs->ended)
         return GCS_E_NOT_RUNNING;
     event->now_ns = loop_now_ns(gcs->config.loop);
@@ -233,12 +233,12 @@ static void hurry(struct gcs *gcs)
 static void on_turn_end(struct loop_task *task)
 {
     struct gcs *gcs = CONTAINER_OF(task, struct gcs, task);
-    drain(gcs);
+    driver_drain(gcs);
     if (gcs->ended)
         return;
     struct gcs_event event = {.kind = GCS_EVENT_TURN, .now_ns = loop_clock_ns(gcs->config.loop)};
     (void)gcs_step(gcs->core, &event);
-    drain(gcs);
+    driver_drain(gcs);
     hurry(gcs);
 }
 

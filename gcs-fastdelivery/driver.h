@@ -40,6 +40,8 @@ struct gcs {
 
 /* driver.c: one event; what follows from it is done at the end of the turn, in LOOP_PHASE_ORDER. */
 int driver_event(struct gcs *gcs, struct gcs_event *event);
+/* Do what the core wants done, now. */
+void driver_drain(struct gcs *gcs);
 void driver_start(struct gcs *gcs);
 /* The end: `failed` is called, nothing after it. */
 void driver_fail(struct gcs *gcs, const char *text);

@@ -187,8 +187,10 @@ int gcs_create(const struct gcs_config *config, const void *state, size_t state_
 
 int gcs_recover(struct gcs *gcs, const struct gcs_message *message, struct error *error)
 {
-    int code =
-        gcs_step(gcs->core, &(struct gcs_event){.kind = GCS_EVENT_RECOVERED, .message = *message});
+    const struct gcs_event event = {.kind = GCS_EVENT_RECOVERED, .message = *message};
+    int code;
+    while ((code = gcs_step(gcs->core, &event)) == GCS_CORE_AGAIN)
+        driver_drain(gcs);
     if (code == -ENOSPC)
         return error_set(error, code, "more messages in the log than were announced");
     if (code)

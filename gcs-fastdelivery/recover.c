@@ -4,7 +4,9 @@
  * Messages of ended epochs are final (all members of the next view had stored them before):
  * those that the state machine has not are delivered again, in the one order, with the indices of
  * the first time. Messages of the installed epoch are votes: they count as stored, and wait for a
- * cut. Invariant: what is missing below an origin's first record was applied, and stored by all. */
+ * cut. Invariant: what is missing below an origin's first record was applied, and stored by all.
+ * With durability = memory a power cut may leave the log behind the state machine, and what came
+ * later is in the log behind a gap: what the state machine holds is not missing. */
 #include "gcs-fastdelivery/core_state.h"
 
 #include <errno.h>
@@ -48,14 +50,41 @@ static uint64_t applied_count(const struct gcs_core *core, uint8_t rank)
     return applied->position.epoch == core->epoch ? applied->counts[rank] : 0;
 }
 
+/* The state machine holds all of this origin up to `seq`: what the log has of it is let go. False:
+ * not all yet, because there is no room for more actions. */
+static bool forget_up_to(struct gcs_core *core, uint8_t k, uint64_t seq)
+{
+    struct ring *ring = &core->rings[k];
+    while (ring->base < received(core)[k]) {
+        struct slot *slot = slot_of(core, k, ring->base + 1);
+        if (slot->payload && !action_room_for_pump(core))
+            return false;
+        if (slot->payload)
+            action_drop(core, slot->payload);
+        slot->payload = NULL;
+        ring->base++;
+    }
+    ring->bytes = 0;
+    ring->base = ring->delivered = received(core)[k] = seq;
+    return true;
+}
+
+/* Before the first record, or (durability = memory) behind a gap. */
+static bool is_covered(struct gcs_core *core, const struct gcs_message *message)
+{
+    bool first = core->last_ts[message->origin] == 0;
+    bool gap = message->seq > received(core)[message->origin] + 1 &&
+               core->config.limits.durability == GCS_DURABILITY_MEMORY;
+    return (first || gap) && message->seq - 1 <= applied_count(core, message->origin);
+}
+
 static int keep_in_ring(struct gcs_core *core, const struct gcs_message *message)
 {
     uint8_t origin = message->origin;
     struct ring *ring = &core->rings[origin];
     uint64_t *has = &received(core)[origin];
-    bool first = core->last_ts[origin] == 0;
-    if (first && message->seq - 1 <= applied_count(core, origin))
-        ring->base = ring->delivered = *has = message->seq - 1;
+    if (is_covered(core, message) && !forget_up_to(core, origin, message->seq - 1))
+        return GCS_CORE_AGAIN;
     if (message->seq != *has + 1 || message->ts <= core->last_ts[origin])
         return -EBADMSG;
     bool applied = is_applied(core, message);
@@ -127,24 +156,16 @@ static void sort(struct gcs_message *messages, uint32_t count)
 }
 
 /* What the state machine holds was here, also where the log has lost it. */
-static void recover_origin(struct gcs_core *core, uint8_t k)
+static bool recover_origin(struct gcs_core *core, uint8_t k)
 {
-    struct ring *ring = &core->rings[k];
     uint64_t known = applied_count(core, k);
-    if (core->last_ts[k] == 0 || received(core)[k] < known) {
-        while (ring->base < received(core)[k]) {
-            struct slot *slot = slot_of(core, k, ++ring->base);
-            if (slot->payload)
-                action_drop(core, slot->payload);
-            slot->payload = NULL;
-        }
-        ring->bytes = 0;
-        ring->base = ring->delivered = received(core)[k] = known;
-    }
+    if ((core->last_ts[k] == 0 || received(core)[k] < known) && !forget_up_to(core, k, known))
+        return false;
     core->logged[k] = stored(core)[k] = received(core)[k];
     if (received(core)[k] < core->on_disk.floor[k] &&
         core->config.limits.durability == GCS_DURABILITY_DISK)
         action_fail(core, "the message log has lost what this member had stored");
+    return true;
 }
 
 /* Whether store and log lead to the index that the view's event had. */
@@ -159,11 +180,13 @@ static bool is_whole(const struct gcs_core *core)
 void recover_finish(struct gcs_core *core)
 {
     MUST(core->stage == STAGE_RECOVERING);
+    for (uint8_t k = 0; k < core->n; k++)
+        if (!recover_origin(core, k))
+            return;
     sort(core->replay.messages, core->replay.count);
     core->replay.epoch = core->config.applied.position.epoch;
-    for (uint8_t k = 0; k < core->n; k++)
-        recover_origin(core, k);
     core->crippled = !is_whole(core);
+    core->finishing = false;
     core->stage = STAGE_WEDGED;
     action_add(core, GCS_ACTION_VIEW);
     action_add(core, GCS_ACTION_RUNNING)->flag = false;
