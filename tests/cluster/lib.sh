@@ -19,6 +19,7 @@ witnesses=''                 # nodes that are witnesses
 declare -A data_of=()        # node -> its data directory, where it is not $work/rNODE/data
 declare -A options_of=()     # node -> further lines of its [order], printf format
 declare -A environment_of=() # node -> words before its command line
+crash='was killed by signal (4|5|6|7|8|11) ' # what a supervisor says of a worker's defect; never right
 cleanups=()                  # commands for the end, last one first
 
 cleanup()
@@ -29,6 +30,7 @@ cleanup()
     for m in "${mounts[@]}"; do fusermount3 -uz "$m" 2>/dev/null; done
     for p in "$work"/*/pid "$work"/*.pid; do [ -e "$p" ] && end_tree "$(cat "$p")"; done
     wait
+    if [ $rc = 0 ] && grep -E "$crash" "$work"/*/log; then echo "FAILED: a replica crashed"; rc=1; fi
     if [ $rc != 0 ] && [ $rc != 77 ]; then
         for p in "$work"/*/log "$work"/*.log; do [ -s "$p" ] && { echo "--- ${p#"$work"/}"; tail -n 25 "$p"; }; done
     fi
