@@ -275,6 +275,10 @@ struct replica {
 
     struct loop_timer expire_timer;
     bool expire_out; /* a SESSION_EXPIRE of this replica's is on its way */
+    struct {
+        uint64_t looked_ns, calm_since_ns; /* looked_ns 0: never */
+        int64_t ahead_ns;                  /* ordered time, of the loop's clock, then */
+    } expire_calm;
     struct stop stop;
     struct error error;
 };
