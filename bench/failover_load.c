@@ -248,8 +248,9 @@ void failover_round_fault(struct failover_load *load, struct failover_round *rou
 
 void failover_round_end(struct failover_load *load, struct failover_round *round)
 {
+    uint64_t answer_ns = atomic_load(&load->answer_ns); /* read first: another answer may come */
     round->end_ns = clock_ns();
-    uint64_t silent_ns = round->end_ns - atomic_load(&load->answer_ns);
+    uint64_t silent_ns = round->end_ns - answer_ns;
     atomic_store(&load->fault_ns, 0);
     round->wait_max_ns = 0;
     for (unsigned i = 0; i < load->options->threads; i++) {
