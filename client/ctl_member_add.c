@@ -201,8 +201,10 @@ static bool is_in(const struct ctl_group *group, uint8_t id)
 
 static void say_progress(struct ctl_wait *wait, const struct ctl_group *group, uint8_t id)
 {
-    char state[32], waiting[120];
+    char state[32], waiting[120] = "";
     const struct ctl_node *node = ctl_group_node(group, id);
+    if (node && node->status)
+        ctl_text(node->status, "waiting_for", waiting, sizeof waiting);
     if (!node || !node->status)
         ctl_wait_say(wait, "node %u: not to be reached; it goes on when it is back", id);
     else if (node->member)
@@ -210,9 +212,8 @@ static void say_progress(struct ctl_wait *wait, const struct ctl_group *group, u
     else if (ctl_node_percent(group, node) < 0)
         ctl_wait_say(wait, "node %u: %s", id, ctl_node_state(node, state));
     else
-        ctl_wait_say(wait, "node %u: %s, %d %%, %s", id, ctl_node_state(node, state),
-                     ctl_node_percent(group, node),
-                     ctl_text(node->status, "waiting_for", waiting, sizeof waiting));
+        ctl_wait_say(wait, "node %u: %s, %d %%%s%s", id, ctl_node_state(node, state),
+                     ctl_node_percent(group, node), *waiting ? ", " : "", waiting);
 }
 
 /* CTL_OK when it is in; otherwise 1 with *ret_more where waiting makes sense. */

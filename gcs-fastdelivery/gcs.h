@@ -130,8 +130,8 @@ struct gcs_callbacks {
                   const uint8_t history[16]);
 
     /* This member is outside and what it has applied is too old (or none, or other) to be fed by
-     * anybody who runs: get a state from `sponsor`, then gcs_destroy, gcs_create(outside) with that. Nothing is
-     * called afterwards. */
+     * anybody who runs: get a state from `sponsor`, then gcs_destroy, gcs_create(outside) with
+     * that. Nothing is called afterwards. */
     void (*snapshot_needed)(void *user, const struct gcs_member *sponsor);
 
     /* gcs_leave was taken, and comes to nothing: all others that have the data went, or go first.
