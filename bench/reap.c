@@ -3,15 +3,17 @@
  * A worker's death is told when the kernel has reaped it (docs/protocol.md, section 4: death
  * notice), and it is reaped when its memory is given back. A child fills its heap in the way of the
  * record cache, pairs of an entry and its value, and is killed; measured from the kill to the
- * return of waitpid, which is when a supervisor sends its notice. Once with the heap in small pages
- * and once in huge ones (GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as a supervisor starts its worker).
- */
+ * return of waitpid, which is when a supervisor sends its notice. A thread of its own fills it, as a
+ * worker's helpers do: with the heap in small pages, in huge ones, and as a supervisor starts its
+ * worker. */
 #include "base/size.h"
 #include "bench/clock.h"
 #include "bench/report.h"
+#include "mds/supervisor.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +33,9 @@ struct options {
 static const char help[] =
     "usage: reap [OPTION ...]\n"
     "\n"
-    "Measure the time from the kill of a process with a large heap until it is reaped, with the "
+    "Measure the time from the kill of a process with a large heap until it is reaped: with the "
     "heap\n"
-    "in small and in huge pages.\n"
+    "in small pages, in huge ones, and as tutti-mds starts its worker.\n"
     "\n"
     "  -b, --bytes SIZE     of the heap (default 1G)\n"
     "  -r, --repeat N       times each (default 5)\n"
@@ -56,31 +58,39 @@ static int fail(const char *what)
 /* --- the child: this program again, because the page size is chosen before main
  * ------------------ */
 
-static int fill(const char *text)
+static void *fill(void *bytes_of_heap)
 {
-    uint64_t bytes = strtoull(text, NULL, 10);
+    uint64_t bytes = *(uint64_t *)bytes_of_heap;
     for (uint64_t done = 0; done < bytes; done += ENTRY_BYTES + VALUE_BYTES) {
         char *entry = malloc(ENTRY_BYTES), *value = malloc(VALUE_BYTES);
         if (!entry || !value)
-            return fail("memory");
+            exit(fail("memory"));
         memset(entry, 1, ENTRY_BYTES);
         memset(value, 1, VALUE_BYTES);
         memcpy(entry, &value, sizeof value);
     }
     if (write(STDOUT_FILENO, "", 1) != 1)
-        return 1;
+        exit(1);
+    return NULL;
+}
+
+static int be_child(const char *text)
+{
+    uint64_t bytes = strtoull(text, NULL, 10);
+    pthread_t thread;
+    errno = pthread_create(&thread, NULL, fill, &bytes);
+    if (errno)
+        return fail("a thread");
     while (true)
         pause();
 }
 
-static void become_child(uint64_t bytes, bool huge, int out)
+static void become_child(uint64_t bytes, const char *tunables, int out)
 {
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (dup2(out, STDOUT_FILENO) >= 0 &&
-        setenv("GLIBC_TUNABLES", huge ? "glibc.malloc.hugetlb=1" : "glibc.malloc.hugetlb=0", 1) ==
-            0)
+    if (dup2(out, STDOUT_FILENO) >= 0 && setenv("GLIBC_TUNABLES", tunables, 1) == 0)
         execl("/proc/self/exe", "reap", "--fill", text, (char *)NULL);
     _exit(fail("exec"));
 }
@@ -103,7 +113,7 @@ static uint64_t huge_bytes(pid_t pid)
     return kib << 10;
 }
 
-static int measure_one(const struct options *options, bool huge, struct histogram *latency,
+static int measure_one(const struct options *options, const char *tunables, struct histogram *latency,
                        uint64_t *ret_huge)
 {
     int fds[2], status;
@@ -114,7 +124,7 @@ static int measure_one(const struct options *options, bool huge, struct histogra
     if (child < 0)
         return fail("fork");
     if (child == 0)
-        become_child(options->bytes, huge, fds[1]);
+        become_child(options->bytes, tunables, fds[1]);
     close(fds[1]);
     ssize_t filled = read(fds[0], &byte, 1);
     close(fds[0]);
@@ -127,7 +137,7 @@ static int measure_one(const struct options *options, bool huge, struct histogra
     return filled == 1 && WIFSIGNALED(status) ? 0 : fail("the child did not fill its heap");
 }
 
-static int measure(const struct options *options, bool huge)
+static int measure(const struct options *options, const char *name, const char *tunables)
 {
     struct histogram *latency = calloc(1, sizeof *latency);
     struct report_row row = {.latency = latency};
@@ -135,10 +145,10 @@ static int measure(const struct options *options, bool huge)
     char size[16];
     int code = latency ? 0 : fail("memory");
     for (unsigned i = 0; !code && i < options->repeat; i++)
-        code = measure_one(options, huge, latency, &in_huge);
+        code = measure_one(options, tunables, latency, &in_huge);
     row.seconds = (double)(clock_ns() - begin) / 1e9;
-    snprintf(row.name, sizeof row.name, "kill to reaped, %s, %s pages",
-             size_format(options->bytes, size), huge ? "huge" : "small");
+    snprintf(row.name, sizeof row.name, "kill to reaped, %s, %s",
+             size_format(options->bytes, size), name);
     report_extra(&row, "MiB in huge pages", (double)(in_huge >> 20));
     if (!code)
         report_print("reap", &row, options->json);
@@ -168,7 +178,7 @@ static int options_parse(int argc, char **argv, struct options *options)
             valid = options->repeat >= 1 && options->repeat <= REPEAT_MAX;
             break;
         case 'f':
-            return fill(optarg);
+            return be_child(optarg);
         case 'j':
             options->json = true;
             break;
@@ -196,6 +206,8 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     report_begin(options.json);
-    code = measure(&options, false);
-    return code ? code : measure(&options, true);
+    code = measure(&options, "small pages", "glibc.malloc.hugetlb=0");
+    if (!code)
+        code = measure(&options, "huge pages", "glibc.malloc.hugetlb=1");
+    return code ? code : measure(&options, "as a worker", SUPERVISOR_WORKER_TUNABLES);
 }

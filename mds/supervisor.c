@@ -241,9 +241,7 @@ static void lock_memory(void)
         log_debug("supervisor", "memory is not locked: %s", strerror(errno));
 }
 
-/* The worker's heap in huge pages: the caches need fewer TLB entries, and of a dead worker the
- * kernel takes its memory back, and so tells of its death, many times faster. What the user has set
- * stays. */
+/* What the user has set stays. */
 static int ask_for_huge_pages(void)
 {
     static const char name[] = "GLIBC_TUNABLES", key[] = "glibc.malloc.hugetlb";
@@ -251,7 +249,8 @@ static int ask_for_huge_pages(void)
     char *value;
     if (set && strstr(set, key))
         return 0;
-    if (asprintf(&value, "%s%s%s=1", set ? set : "", set && set[0] ? ":" : "", key) < 0)
+    if (asprintf(&value, "%s%s%s", set ? set : "", set && set[0] ? ":" : "",
+                 SUPERVISOR_WORKER_TUNABLES) < 0)
         return -ENOMEM;
     int rc = setenv(name, value, 1);
     free(value);
