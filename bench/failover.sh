@@ -87,6 +87,10 @@ victim_add() { echo 4; }
 fault_add() { member_add 4; }
 mend_add() { member_remove 4; replica_wipe 4; }
 
+# What the round before left to the file system that all replicas here share, it does now: it gives
+# the blocks of a wiped replica back when it commits, up to five seconds later, and every sync waits.
+settle() { sync -f "$work"; }
+
 defined() { declare -F "$1" >/dev/null; }
 
 measure()   # fault
@@ -100,6 +104,7 @@ measure()   # fault
         ! defined "victim_$fault" || victim=$("victim_$fault")
         ! defined "prepare_$fault" || "prepare_$fault" $victim
         [ $round != 0 ] || ask load loaded
+        settle
         ask "round $(address $victim)" now
         "fault_$fault" $victim
         ask did end

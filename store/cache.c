@@ -79,7 +79,7 @@ uint64_t cache_dirty_bytes(const struct cache *cache)
 void cache_counters(const struct cache *cache, struct cache_counters *ret_counters)
 {
     *ret_counters = cache->counters;
-    ret_counters->records = HASH_COUNT(cache->table);
+    ret_counters->records = cache->entry_count;
     ret_counters->pinned = cache->pinned_count;
     ret_counters->clean_bytes = cache->clean_bytes;
     ret_counters->dirty_bytes = cache_dirty_bytes(cache);
@@ -154,7 +154,6 @@ void cache_destroy(struct cache *cache)
 {
     if (!cache)
         return;
-    struct cache_entry *entry, *next;
     struct cache_syncing *syncing;
     cache->closing = true;
     work_queue_destroy(cache->read_queue);
@@ -170,9 +169,8 @@ void cache_destroy(struct cache *cache)
         STAILQ_REMOVE_HEAD(&cache->syncing, entry);
         free(syncing);
     }
-    HASH_ITER(hh, cache->table, entry, next)
-    {
-        cache_entry_destroy(cache, entry);
-    }
+    for (uint32_t i = 0; i < CACHE_SHARDS; i++)
+        while (cache->shards[i])
+            cache_entry_destroy(cache, cache->shards[i]);
     free(cache);
 }

@@ -20,11 +20,17 @@ static unsigned key_hash(const struct cache *cache, const void *key, size_t key_
     return (unsigned)hash64_seeded(key, key_bytes, cache->config.hash_seed);
 }
 
+/* By the hash's upper bits; within the shard uthash takes the lower ones. */
+static struct cache_entry **shard_of(struct cache *cache, unsigned hash)
+{
+    return &cache->shards[(uint32_t)hash >> (32 - CACHE_SHARD_BITS)];
+}
+
 struct cache_entry *cache_entry_find(struct cache *cache, const void *key, size_t key_bytes)
 {
     struct cache_entry *entry = NULL;
     unsigned hash = key_hash(cache, key, key_bytes);
-    HASH_FIND_BYHASHVALUE(hh, cache->table, key, key_bytes, hash, entry);
+    HASH_FIND_BYHASHVALUE(hh, *shard_of(cache, hash), key, key_bytes, hash, entry);
     return entry;
 }
 
@@ -38,11 +44,13 @@ struct cache_entry *cache_entry_create(struct cache *cache, const void *key, siz
         memcpy(entry->key, key, key_bytes);
     STAILQ_INIT(&entry->waits);
     unsigned hash = key_hash(cache, key, key_bytes);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, cache->table, entry->key, key_bytes, hash, entry);
+    struct cache_entry **shard = shard_of(cache, hash);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, *shard, entry->key, key_bytes, hash, entry);
     if (!entry->hh.tbl) {
         free(entry);
         return NULL;
     }
+    cache->entry_count++;
     return entry;
 }
 
@@ -63,7 +71,9 @@ static void lru_remove(struct cache *cache, struct cache_entry *entry)
 void cache_entry_destroy(struct cache *cache, struct cache_entry *entry)
 {
     lru_remove(cache, entry);
-    HASH_DEL(cache->table, entry);
+    struct cache_entry **shard = shard_of(cache, entry->hh.hashv);
+    HASH_DEL(*shard, entry);
+    cache->entry_count--;
     free(entry->data);
     free(entry);
 }

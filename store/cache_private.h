@@ -75,12 +75,17 @@ struct cache_syncing {
 
 struct cache_scanning;
 
+/* uthash moves all entries of a table when it makes it larger, and the loop waits: many tables, each
+ * small. */
+enum { CACHE_SHARD_BITS = 12, CACHE_SHARDS = 1 << CACHE_SHARD_BITS };
+
 struct cache {
     struct cache_config config;
     struct work_queue *read_queue, *write_queue;
 
     /* entries: cache_entry.c */
-    struct cache_entry *table;
+    struct cache_entry *shards[CACHE_SHARDS];
+    uint64_t entry_count;
     TAILQ_HEAD(cache_lru, cache_entry) lru; /* the most recently used first */
     uint64_t clean_bytes;
     STAILQ_HEAD(, cache_entry) ready; /* known, with waits to call */
