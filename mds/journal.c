@@ -1,8 +1,10 @@
 /* The group's disk: message log, group state, and what may be flushed and forgotten.
  *
- * Invariants: `entries` are in lsn order, each message once in `by_message`. `unflushed` is in
- * index order; its head is the first index that the local log has not stored. Source:
- * docs/protocol.md, section 3.4; docs/decisions.md, write-back in generations. */
+ * Invariants: `entries` are in lsn order. A message is once in `by_message` until it is delivered (as
+ * read at the start: until it is forgotten), and in `undelivered` while it has no index: what is
+ * done for a message, or for an epoch, takes no longer for a long log. `unflushed` is in index
+ * order; its head is the first index that the local log has not stored. Source: docs/protocol.md,
+ * section 3.4; docs/decisions.md, write-back in generations. */
 #include "mds/journal.h"
 #include "base/cursor.h"
 #include "store/metafile.h"
@@ -31,7 +33,7 @@ struct entry {
     uint64_t index;       /* of the order; 0: not delivered */
     bool listed;          /* in by_message */
     struct blob *payload; /* until it was handed over by journal_recovered */
-    TAILQ_ENTRY(entry) link;
+    TAILQ_ENTRY(entry) link, in_undelivered;
     UT_hash_handle hh;
 };
 
@@ -52,7 +54,7 @@ struct journal {
     struct journal_config config;
     struct msglog *log;
     struct work_queue *queue; /* of the group's state */
-    TAILQ_HEAD(, entry) entries;
+    TAILQ_HEAD(, entry) entries, undelivered;
     struct entry *by_message;
     struct entry *stored_last; /* the last entry that is stored */
     uint64_t stored_lsn;
@@ -114,16 +116,32 @@ static struct entry *entry_add(struct journal *journal, uint64_t lsn,
         entry->listed = true;
         HASH_ADD(hh, journal->by_message, key, sizeof entry->key, entry);
     }
+    if (entry->index == 0)
+        TAILQ_INSERT_TAIL(&journal->undelivered, entry, in_undelivered);
     TAILQ_INSERT_TAIL(&journal->entries, entry, link);
     return entry;
+}
+
+static void entry_set_index(struct journal *journal, struct entry *entry, uint64_t index)
+{
+    if (entry->index == 0)
+        TAILQ_REMOVE(&journal->undelivered, entry, in_undelivered);
+    entry->index = index;
+}
+
+static void entry_unlist(struct journal *journal, struct entry *entry)
+{
+    if (entry->listed)
+        HASH_DEL(journal->by_message, entry);
+    entry->listed = false;
 }
 
 static void entry_drop(struct journal *journal, struct entry *entry)
 {
     if (journal->stored_last == entry)
         journal->stored_last = NULL;
-    if (entry->listed)
-        HASH_DEL(journal->by_message, entry);
+    entry_set_index(journal, entry, 1);
+    entry_unlist(journal, entry);
     journal->bytes -= sizeof *entry + entry->bytes;
     TAILQ_REMOVE(&journal->entries, entry, link);
     blob_unref(entry->payload);
@@ -175,7 +193,7 @@ static int recover_record(void *user, uint64_t lsn, const struct msglog_record *
         return recover_note(journal, record);
     entry->payload = blob_ref(record->payload);
     if (is_applied(journal, record))
-        entry->index = 1;
+        entry_set_index(journal, entry, 1);
     journal->stored_last = entry;
     journal->recovered_count += !is_past(journal, entry);
     return 0;
@@ -253,6 +271,7 @@ int journal_open(const struct journal_config *config, struct journal **ret_journ
         return error_set(error, -ENOMEM, "no memory");
     journal->config = *config;
     TAILQ_INIT(&journal->entries);
+    TAILQ_INIT(&journal->undelivered);
     STAILQ_INIT(&journal->unflushed);
     STAILQ_INIT(&journal->notes);
     int rc = read_state(journal, error);
@@ -421,18 +440,25 @@ static void unflushed_add(struct journal *journal, uint64_t index, uint64_t lsn)
 void journal_delivered(struct journal *journal, const struct gcs_message *message, uint64_t index)
 {
     struct entry *entry = entry_find(journal, message->epoch, message->origin, message->seq);
-    if (entry)
-        entry->index = index;
+    if (entry) {
+        entry_set_index(journal, entry, index);
+        entry_unlist(journal, entry);
+    }
     unflushed_add(journal, index, entry ? entry->lsn : 0);
 }
 
 /* What an ended epoch did not deliver is void: it counts as done with the epoch event. */
 void journal_epoch(struct journal *journal, uint64_t epoch, uint64_t index)
 {
-    struct entry *entry;
-    TAILQ_FOREACH (entry, &journal->entries, link)
-        if (entry->index == 0 && entry->key.epoch < epoch)
-            entry->index = index;
+    struct entry *entry = TAILQ_FIRST(&journal->undelivered);
+    while (entry) {
+        struct entry *next = TAILQ_NEXT(entry, in_undelivered);
+        if (entry->key.epoch < epoch) {
+            entry_set_index(journal, entry, index);
+            entry_unlist(journal, entry);
+        }
+        entry = next;
+    }
     unflushed_add(journal, index, 0);
 }
 
