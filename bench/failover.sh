@@ -3,7 +3,7 @@
 # the faults.
 #
 # usage: failover.sh BUILD-DIRECTORY [--fault NAME ...] [--repeat N] [--cache SIZE] [--inodes N]
-#                    [--svg DIRECTORY] [--json] [-- OPTION-OF-FAILOVER ...]
+#                    [--disk own|shared] [--svg DIRECTORY] [--json] [-- OPTION-OF-FAILOVER ...]
 #
 # faults: kill-worker   kill -9 of the process that serves; its supervisor starts another one
 #         kill-both     kill -9 of supervisor and worker
@@ -11,21 +11,25 @@
 #         sigterm       SIGTERM: it leaves in order
 #         remove        tuttictl member remove
 #         add           tuttictl member add of an empty fourth replica, until it is a member
+#         none          nothing for six seconds, with the files of `add`: what the machine does by itself
 # --cache   fill the replica's cache so far before kill-worker (default 1G)
 # --inodes  make so many files before add (default 1000000)
+# --disk    own (default): a file system for each replica, in memory, because replicas that share one
+#           wait for each other's commits; shared: all on this machine's, in TMPDIR
 set -euo pipefail
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in ''|-h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;; esac
 . "$bench/../tests/cluster/net.sh"
 shift
 
-faults=() repeat=3 cache=1G inodes=1000000 svg='' meter_options=()
+faults=() repeat=3 cache=1G inodes=1000000 disk=own svg='' meter_options=()
 while [ $# -gt 0 ]; do
     case $1 in
     --fault) faults+=("$2"); shift ;;
     --repeat) repeat=$2; shift ;;
     --cache) cache=$2; shift ;;
     --inodes) inodes=$2; shift ;;
+    --disk) disk=$2; shift ;;
     --svg) svg=$2; mkdir -p "$svg"; shift ;;
     --json) meter_options+=(--json) ;;
     --) shift; meter_options+=("$@"); break ;;
@@ -33,6 +37,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+case $disk in own|shared) ;; *) echo "failover.sh: --disk is own or shared" >&2; exit 2 ;; esac
 [ ${#faults[@]} -gt 0 ] || faults=(kill-worker kill-both cable sigterm remove add)
 STORAGE='cache = 1400M\n'
 
@@ -87,9 +92,20 @@ victim_add() { echo 4; }
 fault_add() { member_add 4; }
 mend_add() { member_remove 4; replica_wipe 4; }
 
-# What the round before left to the file system that all replicas here share, it does now: it gives
-# the blocks of a wiped replica back when it commits, up to five seconds later, and every sync waits.
-settle() { sync -f "$work"; }
+# What the round before left to a file system that all share, it does now: it gives the blocks of a
+# wiped replica back when it commits, up to five seconds later, and every sync waits.
+settle() { [ "$disk" = own ] || sync -f "$work"; }
+
+disk_in_memory()   # node
+{
+    mkdir -p "$work/r$1"
+    mount -t tmpfs tutti-bench "$work/r$1"
+    cleanups+=("umount -l '$work/r$1'")
+    disk_make "$1" ext4 8G
+}
+
+first_none() { first_add; }
+fault_none() { sleep 6; }
 
 defined() { declare -F "$1" >/dev/null; }
 
@@ -116,5 +132,6 @@ measure()   # fault
 }
 
 net_make 1 2 3 4
+if [ "$disk" = own ]; then for node in 1 2 3 4; do disk_in_memory "$node"; done; fi
 group_start 3
 for fault in "${faults[@]}"; do measure "$fault"; done
