@@ -118,9 +118,11 @@ static int command_did(const struct failover_options *o)
     clock_sleep_until(round->done_ns + o->after_ns);
     failover_round_end(&load, round);
     round_count++;
-    fprintf(stderr, "%s, round %u: stalled for %.1f ms, until %.1f ms after the fault\n", o->name,
-            round_count, (double)round->wait_max_ns / 1e6,
-            (double)(round->wait_end_ns - round->fault_ns) / 1e6);
+    fprintf(stderr,
+            "%s, round %u: stalled for %.1f ms, until %.1f ms after the fault; "
+            "a hypervisor took %.0f ms\n",
+            o->name, round_count, (double)round->wait_max_ns / 1e6,
+            (double)(round->wait_end_ns - round->fault_ns) / 1e6, (double)round->stolen_ns / 1e6);
     say("end");
     return 0;
 }

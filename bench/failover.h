@@ -72,6 +72,7 @@ struct failover_round {
     uint64_t wait_max_ns; /* the others' longest wait for a write's answer */
     uint64_t wait_end_ns; /* when that answer came */
     uint64_t gap_max_ns;  /* the longest time in which the others got no answer at all */
+    uint64_t stolen_ns;   /* that a hypervisor took from the processors since the fault */
 };
 
 /* Connect, make the threads' directories, start. 0 or a negative errno (text). */

@@ -241,6 +241,7 @@ void failover_round_fault(struct failover_load *load, struct failover_round *rou
         pthread_mutex_unlock(&load->threads[i].lock);
     }
     atomic_store(&load->gap_max_ns, 0);
+    round->stolen_ns = clock_stolen_ns();
     round->fault_ns = clock_ns();
     atomic_store(&load->answer_ns, round->fault_ns);
     atomic_store(&load->fault_ns, round->fault_ns);
@@ -252,6 +253,7 @@ void failover_round_end(struct failover_load *load, struct failover_round *round
     round->end_ns = clock_ns();
     uint64_t silent_ns = round->end_ns - answer_ns;
     atomic_store(&load->fault_ns, 0);
+    round->stolen_ns = clock_stolen_ns() - round->stolen_ns;
     round->wait_max_ns = 0;
     for (unsigned i = 0; i < load->options->threads; i++) {
         struct failover_thread *t = &load->threads[i];

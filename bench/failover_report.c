@@ -58,6 +58,7 @@ void failover_report(const struct failover_load *load, const struct failover_rou
         report_extra(&row, "stall_p100_ms", ms(sorted[round_count - 1].wait_max_ns));
         report_extra(&row, "its_end_ms",
                      ms(sorted[round_count - 1].wait_end_ns - sorted[round_count - 1].fault_ns));
+        report_extra(&row, "its_stolen_ms", ms(sorted[round_count - 1].stolen_ns));
     }
     report_extra(&row, "silence_p100_ms", ms(gap_ns));
     report_extra(&row, "fault_mean_ms", ms(fault_ns));
