@@ -3,13 +3,12 @@
  * A worker's death is told when the kernel has reaped it (docs/protocol.md, section 4: death
  * notice), and it is reaped when its memory is given back. A child fills its heap in the way of the
  * record cache, pairs of an entry and its value, and is killed; measured from the kill to the
- * return of waitpid, which is when a supervisor sends its notice. A thread of its own fills it, as a
- * worker's helpers do: with the heap in small pages, in huge ones, and as a supervisor starts its
+ * return of waitpid, which is when a supervisor sends its notice. A thread of its own fills it, as
+ * a worker's helpers do: with the heap in small pages, in huge ones, and as a supervisor starts its
  * worker. */
 #include "base/size.h"
 #include "bench/clock.h"
 #include "bench/report.h"
-#include "mds/supervisor.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,6 +20,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* As in mds/supervisor.h. */
+static const char worker_tunables[] = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1";
 
 enum { ENTRY_BYTES = 240, VALUE_BYTES = 120, REPEAT_MAX = 1000 };
 
@@ -113,8 +115,8 @@ static uint64_t huge_bytes(pid_t pid)
     return kib << 10;
 }
 
-static int measure_one(const struct options *options, const char *tunables, struct histogram *latency,
-                       uint64_t *ret_huge)
+static int measure_one(const struct options *options, const char *tunables,
+                       struct histogram *latency, uint64_t *ret_huge)
 {
     int fds[2], status;
     char byte;
@@ -147,8 +149,8 @@ static int measure(const struct options *options, const char *name, const char *
     for (unsigned i = 0; !code && i < options->repeat; i++)
         code = measure_one(options, tunables, latency, &in_huge);
     row.seconds = (double)(clock_ns() - begin) / 1e9;
-    snprintf(row.name, sizeof row.name, "kill to reaped, %s, %s",
-             size_format(options->bytes, size), name);
+    snprintf(row.name, sizeof row.name, "kill to reaped, %s, %s", size_format(options->bytes, size),
+             name);
     report_extra(&row, "MiB in huge pages", (double)(in_huge >> 20));
     if (!code)
         report_print("reap", &row, options->json);
@@ -209,5 +211,5 @@ int main(int argc, char **argv)
     code = measure(&options, "small pages", "glibc.malloc.hugetlb=0");
     if (!code)
         code = measure(&options, "huge pages", "glibc.malloc.hugetlb=1");
-    return code ? code : measure(&options, "as a worker", SUPERVISOR_WORKER_TUNABLES);
+    return code ? code : measure(&options, "as a worker", worker_tunables);
 }

@@ -110,7 +110,7 @@ uint8_t suspect_going(const struct gcs_core *core)
 {
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++)
-        if ((core->standings[j].leaving && may_leave(core, j)) || core->standings[j].to_remove)
+        if ((core->standings[j].leaving || core->standings[j].to_remove) && may_leave(core, j))
             set |= bit(j);
     return set;
 }
@@ -218,7 +218,9 @@ int suspect_remove(struct gcs_core *core, uint8_t node)
     return -ENOENT;
 }
 
-/* LEAVE: of the sender itself, or an operator's wish that it passes on. */
+/* LEAVE: of the sender itself, or an operator's wish that it passes on. Who is to be removed
+ * because it was missing, and is back before the view changed, goes of itself: nobody else is to be
+ * waited for by whom the operator asked. */
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
     if (frame->flags & GCS_FLAG_ENDS) {
@@ -228,7 +230,10 @@ void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
     if (frame->epoch != core->epoch)
         return;
     if (frame->target_node != core->view.members[from].node) {
-        (void)mark_removed(core, frame->target_node);
+        if (frame->target_node != core->config.self.node)
+            (void)mark_removed(core, frame->target_node);
+        else if (!core->leaving)
+            (void)suspect_leave(core, false);
         return;
     }
     core->standings[from].leaving = true;
@@ -256,4 +261,7 @@ void suspect_tick(struct gcs_core *core)
     for (uint8_t i = 0; i < view->absent_count; i++)
         if (core->absent_remove[i])
             say_leave(core, view->absent[i].node, GCS_FLAG_REMOVED);
+    for (uint8_t k = 0; k < core->n; k++)
+        if (core->standings[k].to_remove)
+            say_leave(core, view->members[k].node, GCS_FLAG_REMOVED);
 }

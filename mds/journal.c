@@ -1,8 +1,8 @@
 /* The group's disk: message log, group state, and what may be flushed and forgotten.
  *
- * Invariants: `entries` are in lsn order. A message is once in `by_message` until it is delivered (as
- * read at the start: until it is forgotten), and in `undelivered` while it has no index: what is
- * done for a message, or for an epoch, takes no longer for a long log. `unflushed` is in index
+ * Invariants: `entries` are in lsn order. A message is once in `by_message` until it is delivered
+ * (as read at the start: until it is forgotten), and in `undelivered` while it has no index: what
+ * is done for a message, or for an epoch, takes no longer for a long log. `unflushed` is in index
  * order; its head is the first index that the local log has not stored. Source: docs/protocol.md,
  * section 3.4; docs/decisions.md, write-back in generations. */
 #include "mds/journal.h"

@@ -8,9 +8,9 @@
 
 #include <stdbool.h>
 
-/* GLIBC_TUNABLES of a worker: its heap in huge pages, because the caches need fewer TLB entries, and
- * of a dead worker the kernel takes its memory back, and so tells of its death, many times faster.
- * In one arena, because glibc asks for huge pages in the main one only. */
+/* GLIBC_TUNABLES of a worker: its heap in huge pages, because the caches need fewer TLB entries,
+ * and of a dead worker the kernel takes its memory back, and so tells of its death, many times
+ * faster. In one arena, because glibc asks for huge pages in the main one only. */
 #define SUPERVISOR_WORKER_TUNABLES "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 
 /* What a worker is started with; texts are borrowed. */

@@ -276,6 +276,24 @@ Test(views, an_absent_one_is_removed)
     end(group);
 }
 
+/* Nobody but the one that was asked sees a reason for a change any more. */
+Test(views, one_that_was_missing_when_it_was_removed_goes_when_it_is_back)
+{
+    struct group *group = founded(2, 2, 0);
+    cr_assert_eq(group_remove(group, 1, 0), -EBUSY);
+    group_cut(group, 0, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        group->now_ns += UINT64_C(50000000);
+        group_tick(group, 1);
+    }
+    cr_assert_eq(group_remove(group, 1, 0), 0);
+    group_connect_all(group);
+    group_wait(group, 500);
+    cr_assert_eq(group->nodes[0].life, LIFE_REMOVED, "%s", group_story(group));
+    expect_view(group, 1, 2, 0);
+    end(group);
+}
+
 Test(views, sequences_that_break_a_planted_core_leave_this_one_whole)
 {
     const char *name, *violation;
