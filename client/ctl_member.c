@@ -73,31 +73,48 @@ static enum ctl_exit ask_to_change(const struct ctl_command *command, const char
     return result;
 }
 
+/* What to ask, and whom; NULL: nobody runs who could be asked. */
+static json_t *removal(const struct ctl_group *group, const struct ctl_node *node,
+                       const char **ret_address)
+{
+    const struct ctl_node *runner = ctl_group_runner(group, node->node);
+    bool is_there = node->member && node->status;
+    if (!is_there && !runner)
+        return NULL;
+    *ret_address = is_there ? node->address : runner->address;
+    return is_there ? json_pack("{s:s}", "verb", "leave")
+                    : json_pack("{s:s,s:i}", "verb", "remove", "node", (int)node->node);
+}
+
 static enum ctl_exit begin_removal(const struct ctl_command *command, const struct ctl_group *group,
                                    const struct ctl_node *node)
 {
+    const char *address;
     enum ctl_exit result = ctl_group_must_run(group);
     if (result != CTL_OK)
         return result;
-    if (node->member && node->status)
-        return ask_to_change(command, node->address, json_pack("{s:s}", "verb", "leave"));
-    const struct ctl_node *runner = ctl_group_runner(group, node->node);
-    if (!runner)
-        return ctl_group_must_run(group);
-    return ask_to_change(command, runner->address,
-                         json_pack("{s:s,s:i}", "verb", "remove", "node", (int)node->node));
+    json_t *request = removal(group, node, &address);
+    if (request)
+        return ask_to_change(command, address, request);
+    fprintf(stderr, "tuttictl: nobody that runs answers; try again\n");
+    return CTL_FAILED;
 }
 
-/* True when the others' newest view does not name it any more. */
-static bool is_gone(const struct ctl_command *command, const struct ctl_group *before)
+/* True when the others' newest view does not name it any more. @again: ask for it once more, for a
+ * view that came in between forgets who was to go. */
+static bool is_gone(const struct ctl_command *command, const struct ctl_group *before, bool again)
 {
-    const char *addresses[CTL_NODES_MAX];
+    const char *addresses[CTL_NODES_MAX], *address;
     struct ctl_group group;
+    enum ctl_exit result;
     uint32_t count = others(before, command->node, addresses);
     bool gone = false;
-    if (ctl_group_find(addresses, count, command->timeout_ns, &group) == CTL_OK) {
+    if (ctl_group_find(addresses, count, command->timeout_ns, &group) == CTL_OK && group.running) {
         const struct ctl_node *node = ctl_group_node(&group, command->node);
-        gone = group.running && (!node || !(node->member || node->absent));
+        gone = !node || !(node->member || node->absent);
+        json_t *request = gone || !again ? NULL : removal(&group, node, &address);
+        if (request)
+            json_decref(ctl_ask(address, request, command->timeout_ns, true, &result));
     }
     ctl_group_finish(&group);
     return gone;
@@ -105,10 +122,12 @@ static bool is_gone(const struct ctl_command *command, const struct ctl_group *b
 
 static enum ctl_exit wait_gone(const struct ctl_command *command, const struct ctl_group *before)
 {
+    enum { AGAIN_EVERY = 20 };
     struct ctl_wait wait;
     bool gone, time_left = true;
     ctl_wait_begin(&wait, command);
-    while (!(gone = is_gone(command, before)) && time_left) {
+    for (unsigned i = 1; !(gone = is_gone(command, before, i % AGAIN_EVERY == 0)) && time_left;
+         i++) {
         ctl_wait_say(&wait, "node %u: about to be out of the group", command->node);
         time_left = ctl_wait_more(&wait);
     }
