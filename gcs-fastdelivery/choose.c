@@ -18,14 +18,15 @@ static bool messages_are_known(const struct gcs_core *core)
     return view_is_quorum(core, attempt->fresh) || (attempt->promised & core->data) == core->data;
 }
 
-/* Enough have promised, and nobody else is to be expected. */
+/* Enough have promised, and nobody else is to be expected. This member always: what it has promised
+ * is on its disk then, and after a restart it does not use the ballot a second time. */
 bool choose_ready(const struct gcs_core *core)
 {
     const struct attempt *attempt = &core->attempt;
     uint8_t there = (uint8_t)(all_members(core) & ~suspect_missing(core));
     bool grace = core->now - attempt->since_ns < GRACE_HEARTBEATS * core->config.heartbeat_ns;
-    return view_decides(core, attempt->promised) && messages_are_known(core) &&
-           ((attempt->promised & there) == there || !grace);
+    return in(attempt->promised, core->self) && view_decides(core, attempt->promised) &&
+           messages_are_known(core) && ((attempt->promised & there) == there || !grace);
 }
 
 static bool is_clique(const struct attempt *attempt, uint8_t set)

@@ -106,22 +106,40 @@ static void advance_stable(struct gcs_core *core)
         core->stable_ns = core->now;
 }
 
-/* Members that have not yet stored and applied what this one waits for. Only a minority is to
- * blame. */
-static void find_slow(struct gcs_core *core)
+/* Members that have not yet stored and applied what this one waits for. */
+static uint8_t lagging(struct gcs_core *core)
 {
-    core->slow = 0;
+    uint8_t set = 0;
     if (core->now - core->stable_ns < core->config.lag_after_ns ||
         core->stable >= core->rings[core->self].delivered)
-        return;
+        return 0;
     uint64_t index = slot_of(core, core->self, core->stable + 1)->index;
-    uint8_t behind = 0;
     for (uint8_t j = 0; j < core->n; j++)
         if (in(core->data, j) &&
             (core->know[j].stored[core->self] <= core->stable || core->know[j].applied < index))
-            behind |= bit(j);
-    if (!in(behind, core->self) && view_is_quorum(core, all_members(core) & (uint8_t)~behind))
-        core->slow = behind;
+            set |= bit(j);
+    return set;
+}
+
+/* Members that do not come into this view: without their promises nothing in it is ordered. */
+static uint8_t not_installed(const struct gcs_core *core)
+{
+    uint8_t set = 0;
+    if (core->now - core->installed_ns < core->config.lag_after_ns)
+        return 0;
+    for (uint8_t j = 0; j < core->n; j++)
+        if (!core->standings[j].installed)
+            set |= bit(j);
+    return set;
+}
+
+/* Only a minority is to blame. */
+static void find_slow(struct gcs_core *core)
+{
+    uint8_t behind = lagging(core) | not_installed(core);
+    bool minority =
+        !in(behind, core->self) && view_is_quorum(core, all_members(core) & (uint8_t)~behind);
+    core->slow = minority ? behind : 0;
 }
 
 /* Now and then the log learns how far it may forget: by way of the disk, so that a member that

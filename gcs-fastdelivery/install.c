@@ -95,7 +95,8 @@ void install_repeat(struct gcs_core *core, uint8_t peer)
 void install_out(struct gcs_core *core, const struct gcs_frame *frame)
 {
     if (core->stage == STAGE_LEARNING || core->stage == STAGE_RECOVERING) {
-        if (core->stage == STAGE_LEARNING && frame->flags & GCS_FLAG_REMOVED)
+        if (core->stage == STAGE_LEARNING && frame->flags & GCS_FLAG_REMOVED &&
+            frame->epoch >= core->epoch) /* one that is behind knows nothing of it */
             action_out(core, GCS_OUT_REMOVED,
                        "the group does not expect it: it was removed, or never added");
         return;

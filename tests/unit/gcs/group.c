@@ -674,7 +674,9 @@ bool group_store(struct group *group, uint8_t i, uint32_t count)
 bool group_save(struct group *group, uint8_t i)
 {
     struct node *node = &group->nodes[i];
-    if (node->life != LIFE_UP || !node->saving_bytes)
+    if (node->life != LIFE_UP || !node->saving_bytes ||
+        (node->installs_hang &&
+         gcs_core_epoch(node->group->nodes[0].core) > gcs_core_epoch(node->core)))
         return false;
     memcpy(node->state, node->saving, node->saving_bytes);
     node->state_bytes = node->saving_bytes;

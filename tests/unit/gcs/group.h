@@ -74,6 +74,7 @@ struct node {
     size_t state_bytes;
     uint8_t saving[GCS_CORE_STATE_BYTES_MAX];
     size_t saving_bytes; /* 0: no save is on its way */
+    bool installs_hang;  /* no save ends where the first node is an epoch ahead */
     uint64_t flushed;    /* index that the state machine holds durably */
 
     /* memory */

@@ -276,6 +276,23 @@ Test(views, an_absent_one_is_removed)
     end(group);
 }
 
+/* Its heartbeats go on, but without its promises nothing is ordered. */
+Test(views, one_that_never_installs_the_view_is_left_out)
+{
+    struct group *group = founded(4, 4, 0);
+    group->nodes[2].installs_hang = true;
+    group_crash(group, 3, 0, false);
+    group_wait(group, 1500);
+    expect_view(group, 0, 7, 8);
+    cr_assert_not(group->nodes[2].running);
+    group_wait(group, (uint32_t)(group->config.lag_after_ns / 1000000) + 1500);
+    expect_view(group, 0, 3, 12);
+    group->nodes[2].installs_hang = false;
+    group_wait(group, 1000);
+    cr_assert_eq(group->nodes[2].life, LIFE_OUT, "%s", group_story(group));
+    end(group);
+}
+
 /* Nobody but the one that was asked sees a reason for a change any more. */
 Test(views, one_that_was_missing_when_it_was_removed_goes_when_it_is_back)
 {
