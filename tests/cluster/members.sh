@@ -60,7 +60,11 @@ must_stop()   # seconds, node, pattern of its reason
 # --- disks with faults: see disk_fault.c ---
 
 # Before the replica starts.
-disk_faulty() { environment_of[$1]="env LD_PRELOAD=$build/tests/cluster/disk_fault.so DISK_FAULT=$work/fault$1"; }   # node
+disk_faulty()   # node. A path with a space can't be preloaded, so a copy is
+{
+    cp "$build/tests/cluster/disk_fault.so" "$work/"
+    environment_of[$1]="env LD_PRELOAD=$work/disk_fault.so DISK_FAULT=$work/fault$1"
+}
 
 fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT
 {
