@@ -92,6 +92,9 @@ victim_add() { echo 4; }
 fault_add() { member_add 4; }
 mend_add() { member_remove 4; replica_wipe 4; }
 
+first_none() { first_add; }
+fault_none() { sleep 6; }
+
 # What the round before left to a file system that all share, it does now: it gives the blocks of a
 # wiped replica back when it commits, up to five seconds later, and every sync waits.
 settle() { [ "$disk" = own ] || sync -f "$work"; }
@@ -103,9 +106,6 @@ disk_in_memory()   # node
     cleanups+=("umount -l '$work/r$1'")
     disk_make "$1" ext4 8G
 }
-
-first_none() { first_add; }
-fault_none() { sleep 6; }
 
 defined() { declare -F "$1" >/dev/null; }
 
