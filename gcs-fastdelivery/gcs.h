@@ -273,6 +273,10 @@ void gcs_check(struct gcs *gcs, uint64_t index, const uint8_t digest[16]);
  * outside). */
 int gcs_force(struct gcs *gcs, uint64_t *ret_index) WARN_UNUSED;
 
+/* Whom this node knows by which address, as the state of a gcs_create(outside) to come. Returns
+ * the bytes. */
+size_t gcs_contacts(struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX]);
+
 /* True when every member has stored this message and this one would know it after a restart (what
  * all have stored is saved now and then, by `save`): as far as the group is concerned the log may
  * forget it. (Messages of ended epochs: always, all members stored them before the next was

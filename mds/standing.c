@@ -56,15 +56,20 @@ static int wipe(struct disk *disk)
     return rc == 0 ? disk->ops->sync_directory(disk) : rc;
 }
 
+int standing_keep_contacts(struct disk *disk, const void *state, size_t bytes, struct error *error)
+{
+    return metafile_write(disk, "contacts", state, bytes, error);
+}
+
 /* The vote's file knows the other nodes' addresses: whom to ask to be let in again. */
-static int keep_contacts(struct disk *disk, struct error *error)
+static int keep_voters(struct disk *disk, struct error *error)
 {
     void *content;
     size_t bytes;
     int rc = metafile_read(disk, "group", &content, &bytes, error);
     if (rc != 0)
         return rc == METAFILE_ABSENT ? 0 : rc;
-    rc = metafile_write(disk, "contacts", content, bytes, error);
+    rc = standing_keep_contacts(disk, content, bytes, error);
     free(content);
     return rc;
 }
@@ -109,7 +114,7 @@ int standing_leave(struct disk *disk, enum standing standing, struct error *erro
     uint8_t mark = (uint8_t)standing;
     int rc = metafile_write(disk, "outside", &mark, sizeof mark, error);
     if (rc == 0)
-        rc = keep_contacts(disk, error);
+        rc = keep_voters(disk, error);
     if (rc < 0)
         return rc;
     rc = wipe(disk);

@@ -30,8 +30,10 @@ int standing_keep_sponsor(struct disk *disk, const struct gcs_member *sponsor,
 int standing_sponsor(struct disk *disk, struct gcs_member *ret_sponsor,
                      struct error *error) WARN_UNUSED;
 
-/* What the last vote knew of addresses, for gcs_create(outside): on the heap, for the caller to
- * free; NULL: nothing. */
+/* Whom the last vote, or whoever fed this node since, knew by which address, for
+ * gcs_create(outside): on the heap, for the caller to free; NULL: nothing. */
+int standing_keep_contacts(struct disk *disk, const void *state, size_t bytes,
+                           struct error *error) WARN_UNUSED;
 int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes,
                       struct error *error) WARN_UNUSED;
 
