@@ -97,7 +97,9 @@ static void begin(struct gcs_core *core, bool due, bool ask)
     attempt->stage = ATTEMPT_ASKING;
     attempt->ballot = next_ballot(core);
     attempt->since_ns = core->now;
-    attempt->candidate = core->now >= core->no_candidate_until_ns ? sponsor_candidate(core) : NONE;
+    attempt->candidate = sponsor_candidate(core);
+    if (attempt->candidate != NONE)
+        core->last_candidate = attempt->candidate;
     attempt->candidate_only = !due;
     attempt->agreed = bit(core->self);
     if (ask)
@@ -109,7 +111,7 @@ static void begin(struct gcs_core *core, bool due, bool ask)
 static void maybe_begin(struct gcs_core *core)
 {
     bool due = suspect_change_due(core);
-    bool joins = core->now >= core->no_candidate_until_ns && sponsor_candidate(core) != NONE;
+    bool joins = sponsor_candidate(core) != NONE;
     if (!due && !joins) {
         core->due_ns = 0;
         return;
@@ -159,7 +161,7 @@ static void ask_pump(struct gcs_core *core)
         prepare(core);
     } else if (core->now - attempt->since_ns > ASK_HEARTBEATS * core->config.heartbeat_ns) {
         if (attempt->candidate_only)
-            core->no_candidate_until_ns = core->now + attempt_timeout(core);
+            sponsor_put_off(core, attempt->candidate, attempt_timeout(core));
         attempt_end(core, false);
         core->attempt_after_ns = core->now + random_below(core, core->config.heartbeat_ns);
     } else if (core->now - attempt->asked_ns > core->config.heartbeat_ns / 4) {
@@ -304,25 +306,45 @@ void attempt_lost(struct gcs_core *core, uint8_t ranks)
         attempt_end(core, true);
 }
 
+/* The joiner can't be taken in now: at once without it. */
+static void give_up_candidate(struct gcs_core *core)
+{
+    sponsor_refuse(core, core->attempt.candidate);
+    attempt_end(core, false);
+    core->attempt_after_ns = core->now;
+}
+
+/* What was to come or go on this link is not on its way any more, and its member may have begun
+ * anew with less than it promised: again, with a higher ballot, at once. */
+void attempt_lost_link(struct gcs_core *core, uint8_t peer)
+{
+    struct attempt *attempt = &core->attempt;
+    uint8_t rank = core->peers[peer].rank;
+    if (attempt->stage != ATTEMPT_LEVELLING)
+        return;
+    if (peer == attempt->candidate) {
+        give_up_candidate(core);
+    } else if (rank != NONE && in(attempt->next | choose_sources(core), rank)) {
+        attempt_end(core, false);
+        core->attempt_after_ns = core->now;
+    }
+}
+
 static void levelling_pump(struct gcs_core *core)
 {
     struct attempt *attempt = &core->attempt;
     uint8_t next_data = attempt->next & core->data;
-    bool candidate_up = attempt->candidate == NONE || core->peers[attempt->candidate].up;
     tell_candidate(core);
     uint64_t waited = core->now - attempt->since_ns;
     if (((attempt->stored & next_data) == next_data || plant_install_before_stored) &&
-        (attempt->candidate == NONE || attempt->candidate_stored)) {
+        (attempt->candidate == NONE || attempt->candidate_stored))
         propose(core);
-    } else if (!candidate_up || (attempt->candidate != NONE && !attempt->candidate_stored &&
-                                 waited > attempt_timeout(core))) {
-        core->no_candidate_until_ns = core->now + 4 * attempt_timeout(core);
+    else if (attempt->candidate != NONE && !attempt->candidate_stored &&
+             waited > attempt_timeout(core))
+        give_up_candidate(core);
+    else if ((attempt->next | choose_sources(core)) & suspect_missing(core) ||
+             waited > LEVEL_TIMEOUTS * attempt_timeout(core))
         attempt_end(core, true);
-        core->attempt_after_ns = core->now;
-    } else if (attempt->next & suspect_missing(core) ||
-               waited > LEVEL_TIMEOUTS * attempt_timeout(core)) {
-        attempt_end(core, true);
-    }
 }
 
 void attempt_accepted(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)

@@ -63,9 +63,8 @@ static uint8_t unwanted(const struct gcs_core *core)
 static bool candidate_fits(const struct gcs_core *core, uint8_t next)
 {
     const struct attempt *attempt = &core->attempt;
-    if (attempt->candidate == NONE || !core->peers[attempt->candidate].up ||
-        core->now < core->no_candidate_until_ns || (attempt->hears_candidate & next) != next ||
-        __builtin_popcount(next) >= MEMBERS)
+    if (attempt->candidate == NONE || !sponsor_may_take(core, attempt->candidate) ||
+        (attempt->hears_candidate & next) != next || __builtin_popcount(next) >= MEMBERS)
         return false;
     for (uint8_t k = 0; k < core->n; k++)
         if (in(next, k) &&
@@ -102,6 +101,16 @@ static void pull_from(struct gcs_core *core, uint8_t from)
     }
     if (lacking)
         action_send(core, bit(from), &frame, NULL);
+}
+
+/* Members that have what this one still lacks. */
+uint8_t choose_sources(const struct gcs_core *core)
+{
+    uint8_t set = 0;
+    for (uint8_t k = 0; k < core->n; k++)
+        if (core->attempt.proposal.cut[k] > core->know[core->self].received[k])
+            set |= bit(holder(core, k));
+    return set;
 }
 
 static void begin_levelling(struct gcs_core *core)

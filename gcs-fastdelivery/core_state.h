@@ -96,6 +96,8 @@ struct peer {
     bool grant_owed;                   /* for its last BEAT */
     uint64_t forgot;                   /* it can't feed this node from this index on; 0: none */
     uint64_t beat_time;
+    uint64_t no_candidate_until_ns; /* it could not be taken in: others first */
+    uint8_t refusals;               /* in a row */
     struct push push;
     struct feed feed;
 };
@@ -106,7 +108,6 @@ struct standing {
     bool gone;           /* its incarnation in the view has ended: proof */
     bool leaving;        /* it has stopped serving and asks to leave */
     bool leaving_for_good;
-    bool to_remove;         /* an operator wants it out */
     bool installed;         /* it has installed this view */
     uint64_t held_until;    /* its grant to this member */
     uint64_t granted_until; /* this member's grant to it */
@@ -234,10 +235,11 @@ struct gcs_core {
 
     /* 4 */
     struct standing standings[MEMBERS];
-    bool absent_remove[GCS_ABSENT_MAX]; /* an operator does not expect it back */
+    struct gcs_view_member unwanted[MEMBERS + GCS_ABSENT_MAX]; /* by an operator */
+    uint8_t unwanted_count;
     struct attempt attempt;
-    uint8_t lost; /* ranks that can't be levelled: what they lack is nowhere any more */
-    uint64_t no_candidate_until_ns;
+    uint8_t last_candidate; /* peer: the others have their turn before it */
+    uint8_t lost;           /* ranks that can't be levelled: what they lack is nowhere any more */
     struct acceptor acceptor;
     gcs_ballot ballot_seen;
     uint64_t attempt_after_ns, due_ns, wedged_ns, installed_ns;
@@ -409,6 +411,8 @@ void suspect_death(struct gcs_core *core, const struct gcs_view_member *member);
 int suspect_leave(struct gcs_core *core, bool back);
 void suspect_end(struct gcs_core *core);
 uint8_t suspect_going(const struct gcs_core *core);
+bool suspect_unwanted(const struct gcs_core *core, const struct gcs_view_member *member);
+void suspect_new_view(struct gcs_core *core);
 int suspect_remove(struct gcs_core *core, uint8_t node);
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 void suspect_tick(struct gcs_core *core);
@@ -423,6 +427,7 @@ void attempt_refuse(struct gcs_core *core, const struct gcs_frame *frame);
 void attempt_stored(struct gcs_core *core, uint8_t peer, uint8_t from,
                     const struct gcs_frame *frame);
 void attempt_lost(struct gcs_core *core, uint8_t ranks);
+void attempt_lost_link(struct gcs_core *core, uint8_t peer);
 void attempt_tick(struct gcs_core *core);
 void attempt_accepted(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 uint64_t attempt_timeout(const struct gcs_core *core);
@@ -430,6 +435,7 @@ uint64_t attempt_timeout(const struct gcs_core *core);
 /* choose.c: the next view and its cut */
 bool choose_ready(const struct gcs_core *core);
 bool choose_next(struct gcs_core *core);
+uint8_t choose_sources(const struct gcs_core *core);
 
 /* accept.c: the acceptor */
 void accept_ask(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
@@ -484,6 +490,9 @@ void sponsor_fetched(struct gcs_core *core, uint8_t peer, const struct gcs_messa
 void sponsor_fetch_done(struct gcs_core *core, uint8_t peer, bool found);
 void sponsor_pump(struct gcs_core *core);
 uint8_t sponsor_candidate(const struct gcs_core *core);
+bool sponsor_may_take(const struct gcs_core *core, uint8_t peer);
+void sponsor_put_off(struct gcs_core *core, uint8_t peer, uint64_t pause_ns);
+void sponsor_refuse(struct gcs_core *core, uint8_t peer);
 void sponsor_new_view(struct gcs_core *core);
 bool sponsor_is_level(const struct gcs_core *core, uint8_t peer);
 

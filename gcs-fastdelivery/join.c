@@ -143,6 +143,13 @@ static bool is_next(struct gcs_core *core, const struct gcs_frame *frame)
     return frame->index == core->learn_base + core->journal.received + 1;
 }
 
+/* A group that lost the end of what it had (durability = memory) goes on from there, and this node
+ * has more: it begins anew, with the hash of its history. */
+static void does_not_follow(struct gcs_core *core)
+{
+    action_out(core, GCS_OUT_EXCLUDED, "what it is fed does not follow from what it has");
+}
+
 static const char *take_message(struct gcs_core *core, const struct gcs_frame *frame,
                                 struct blob *payload)
 {
@@ -150,11 +157,14 @@ static const char *take_message(struct gcs_core *core, const struct gcs_frame *f
     const struct ring *ring = &core->rings[origin];
     if (!is_next(core, frame))
         return frame->index > core->delivered ? "a gap in what it feeds" : NULL;
+    if (payload->bytes == 0 || payload->bytes > core->config.limits.payload_bytes_max ||
+        frame->seq - ring->base >= core->capacity)
+        return "it feeds what nobody can have sent";
     if (frame->epoch != core->epoch || core->learn_epoch ||
-        frame->seq != received(core)[origin] + 1 || frame->ts <= core->last_ts[origin] ||
-        frame->seq - ring->base >= core->capacity || payload->bytes == 0 ||
-        payload->bytes > core->config.limits.payload_bytes_max)
-        return "it feeds what does not follow";
+        frame->seq != received(core)[origin] + 1 || frame->ts <= core->last_ts[origin]) {
+        does_not_follow(core);
+        return NULL;
+    }
     receive_take(core, origin, frame->ts, payload);
     core->learn_released = most(core->learn_released, frame->applied);
     return NULL;
@@ -164,9 +174,12 @@ static const char *take_epoch(struct gcs_core *core, const struct gcs_frame *fra
 {
     if (!is_next(core, frame))
         return frame->index > core->delivered ? "a gap in what it feeds" : NULL;
-    if (frame->epoch != core->epoch + 1 || core->journal.stored != core->journal.received ||
-        core->learn_epoch)
-        return "it feeds an epoch that does not follow";
+    if (frame->epoch != core->epoch + 1 || core->learn_epoch) {
+        does_not_follow(core);
+        return NULL;
+    }
+    if (core->journal.stored != core->journal.received)
+        return "it feeds an epoch before all of the last one was stored";
     core->learn_epoch = frame->epoch;
     return NULL;
 }

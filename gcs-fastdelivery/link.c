@@ -93,11 +93,14 @@ void link_up(struct gcs_core *core, const struct gcs_event *event)
     MUST(at < PEERS);
     struct peer *peer = &core->peers[at];
     link_down(core, at);
-    bool fetching = peer->feed.fetching;
-    uint64_t sent = peer->sent;
+    const struct peer before = *peer;
     memset(peer, 0, sizeof *peer);
-    peer->feed.fetching = peer->feed.stale = fetching;
-    peer->sent = sent;
+    peer->feed.fetching = peer->feed.stale = before.feed.fetching;
+    peer->sent = before.sent;
+    if (same_incarnation(&before.member.incarnation, &event->member.incarnation)) {
+        peer->no_candidate_until_ns = before.no_candidate_until_ns;
+        peer->refusals = before.refusals;
+    }
     peer->up = true;
     memcpy(&peer->member, &event->member, sizeof peer->member);
     peer->heard_ns = core->now;
@@ -126,6 +129,7 @@ void link_down(struct gcs_core *core, uint8_t at)
         core->peer_of_rank[peer->rank] = NONE;
     }
     join_lost_link(core, at);
+    attempt_lost_link(core, at);
 }
 
 /* The queue of this link refused a message and has room again: go on from that one. */

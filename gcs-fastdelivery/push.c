@@ -23,6 +23,8 @@ static bool cut_fits(struct gcs_core *core, const struct gcs_frame *frame)
 static void misfit(struct gcs_core *core, uint8_t peer, const struct gcs_frame *frame)
 {
     if (is_outside(core)) {
+        if (core->wanted.standing == STANDING_CANDIDATE)
+            return; /* its word was given to the other ballot: it waits for what is decided */
         action_out(core, GCS_OUT_EXCLUDED, "what it has received is not part of the cut");
         return;
     }

@@ -24,6 +24,13 @@ static bool is_welcome(const struct gcs_core *core, const struct peer *peer,
     return view_has_absent(&core->view, &peer->member) || join->flags & GCS_FLAG_ADDED;
 }
 
+/* It asks again for what is being fetched for it already: a disk may need longer than it waits. */
+static bool is_same_fetch(const struct feed *feed, const struct gcs_frame *join)
+{
+    return feed->active && feed->fetching && !feed->stale && feed->next == join->index + 1 &&
+           memcmp(feed->history, join->hash, sizeof feed->history) == 0;
+}
+
 void sponsor_join(struct gcs_core *core, uint8_t at, const struct gcs_frame *frame)
 {
     struct peer *peer = &core->peers[at];
@@ -39,10 +46,11 @@ void sponsor_join(struct gcs_core *core, uint8_t at, const struct gcs_frame *fra
         return;
     }
     static const uint8_t none[16];
-    bool fetching = feed->fetching;
+    bool fetching = feed->fetching, same = is_same_fetch(feed, frame);
     memset(feed, 0, sizeof *feed);
     feed->active = feed->welcome = true;
-    feed->fetching = feed->stale = fetching;
+    feed->fetching = fetching;
+    feed->stale = fetching && !same;
     feed->next = frame->index + 1;
     feed->have = frame->index;
     feed->have_epoch = frame->epoch;
@@ -161,8 +169,10 @@ void sponsor_new_view(struct gcs_core *core)
         bool is_in =
             peer->rank != NONE && same_incarnation(&peer->member.incarnation,
                                                    &core->view.members[peer->rank].incarnation);
-        if (is_in)
+        if (is_in) {
             peer->feed.active = false;
+            peer->refusals = 0;
+        }
         peer->feed.welcome = peer->feed.active;
     }
 }
@@ -177,15 +187,40 @@ bool sponsor_is_level(const struct gcs_core *core, uint8_t at)
            (peer->feed.have == core->delivered && peer->feed.have_epoch == core->epoch);
 }
 
-/* A joiner that is nearly level; NONE. */
+/* The others that join come first. */
+void sponsor_put_off(struct gcs_core *core, uint8_t at, uint64_t pause_ns)
+{
+    core->peers[at].no_candidate_until_ns = core->now + pause_ns;
+}
+
+/* The group was wedged for it in vain: each time it waits longer. */
+void sponsor_refuse(struct gcs_core *core, uint8_t at)
+{
+    enum { FIRST_TIMEOUTS = 4, SHIFT_MAX = 3 };
+    uint8_t *refusals = &core->peers[at].refusals;
+    sponsor_put_off(core, at, FIRST_TIMEOUTS * attempt_timeout(core) << *refusals);
+    *refusals = (uint8_t)least(*refusals + 1u, SHIFT_MAX);
+}
+
+bool sponsor_may_take(const struct gcs_core *core, uint8_t at)
+{
+    const struct peer *peer = &core->peers[at];
+    return peer->up && core->now >= peer->no_candidate_until_ns &&
+           !suspect_unwanted(core, &peer->member);
+}
+
+/* A joiner that is nearly level, each in its turn; NONE. Measured from what is released: what was
+ * delivered after that is fed when the group is wedged, and is never more than the windows. */
 uint8_t sponsor_candidate(const struct gcs_core *core)
 {
-    for (uint8_t p = 0; p < PEERS; p++) {
+    for (uint8_t i = 1; i <= PEERS; i++) {
+        uint8_t p = (uint8_t)((core->last_candidate + i) % PEERS);
         const struct peer *peer = &core->peers[p];
-        if (!peer->up || !peer->feed.active || peer->feed.welcome || peer->rank != NONE)
+        if (!peer->feed.active || peer->feed.welcome || peer->rank != NONE ||
+            !sponsor_may_take(core, p))
             continue;
         if (peer->member.witness || (peer->feed.have_epoch == core->epoch &&
-                                     core->delivered - peer->feed.have <= LEVEL_MESSAGES))
+                                     core->released <= peer->feed.have + LEVEL_MESSAGES))
             return p;
     }
     return NONE;

@@ -95,12 +95,26 @@ static bool pair_is_broken(const struct gcs_core *core, uint8_t missing)
     return false;
 }
 
+/* An operator wants it out. */
+bool suspect_unwanted(const struct gcs_core *core, const struct gcs_view_member *member)
+{
+    for (uint8_t i = 0; i < core->unwanted_count; i++)
+        if (same_member(&core->unwanted[i], member))
+            return true;
+    return false;
+}
+
+static bool wants_out(const struct gcs_core *core, uint8_t rank)
+{
+    return core->standings[rank].leaving || suspect_unwanted(core, &core->view.members[rank]);
+}
+
 /* The last one with data can't go: nobody would be left. Where all want to, the lower go first. */
 static bool may_leave(const struct gcs_core *core, uint8_t rank)
 {
     uint8_t staying = core->data & (uint8_t)~bit(rank);
     for (uint8_t j = 0; j < rank; j++)
-        if (core->standings[j].leaving)
+        if (wants_out(core, j))
             staying &= (uint8_t)~bit(j);
     return staying != 0;
 }
@@ -110,7 +124,7 @@ uint8_t suspect_going(const struct gcs_core *core)
 {
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++)
-        if ((core->standings[j].leaving || core->standings[j].to_remove) && may_leave(core, j))
+        if (wants_out(core, j) && may_leave(core, j))
             set |= bit(j);
     return set;
 }
@@ -118,7 +132,7 @@ uint8_t suspect_going(const struct gcs_core *core)
 static bool wishes(const struct gcs_core *core)
 {
     for (uint8_t i = 0; i < core->view.absent_count; i++)
-        if (core->absent_remove[i])
+        if (suspect_unwanted(core, &core->view.absent[i]))
             return true;
     return suspect_going(core) != 0;
 }
@@ -191,31 +205,51 @@ void suspect_end(struct gcs_core *core)
     core->ended = true;
 }
 
-static bool mark_removed(struct gcs_core *core, uint8_t node)
+/* A member, or an absent one; NULL: it is neither. */
+static const struct gcs_view_member *find_node(const struct gcs_core *core, uint8_t node)
 {
     const struct gcs_view_record *view = &core->view;
+    for (uint8_t k = 0; k < core->n; k++)
+        if (view->members[k].node == node)
+            return &view->members[k];
     for (uint8_t i = 0; i < view->absent_count; i++)
         if (view->absent[i].node == node)
-            return core->absent_remove[i] = true;
-    for (uint8_t k = 0; k < core->n; k++)
-        if (view->members[k].node == node && is_missing(core, k))
-            return core->standings[k].to_remove = true;
-    return false;
+            return &view->absent[i];
+    return NULL;
+}
+
+static void note_unwanted(struct gcs_core *core, const struct gcs_view_member *member)
+{
+    if (!suspect_unwanted(core, member))
+        core->unwanted[core->unwanted_count++] = *member;
+}
+
+/* What an operator wishes outlasts a view that did not fulfil it, because who proposed that did not
+ * know. */
+void suspect_new_view(struct gcs_core *core)
+{
+    uint8_t kept = 0;
+    for (uint8_t i = 0; i < core->unwanted_count; i++) {
+        struct gcs_view_member member = core->unwanted[i];
+        if (view_rank(&core->view, &member) != NONE || view_has_absent(&core->view, &member))
+            core->unwanted[kept++] = member;
+    }
+    core->unwanted_count = kept;
 }
 
 int suspect_remove(struct gcs_core *core, uint8_t node)
 {
-    const struct gcs_view_record *view = &core->view;
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
-    if (mark_removed(core, node)) {
-        say_leave(core, node, GCS_FLAG_REMOVED);
-        return 0;
-    }
-    for (uint8_t k = 0; k < core->n; k++)
-        if (view->members[k].node == node)
-            return -EBUSY;
-    return -ENOENT;
+    const struct gcs_view_member *member = find_node(core, node);
+    if (!member)
+        return -ENOENT;
+    uint8_t rank = view_rank(&core->view, member);
+    if (rank != NONE && !is_missing(core, rank) && !suspect_unwanted(core, member))
+        return -EBUSY;
+    note_unwanted(core, member);
+    say_leave(core, node, GCS_FLAG_REMOVED);
+    return 0;
 }
 
 /* LEAVE: of the sender itself, or an operator's wish that it passes on. Who is to be removed
@@ -230,10 +264,11 @@ void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
     if (frame->epoch != core->epoch)
         return;
     if (frame->target_node != core->view.members[from].node) {
-        if (frame->target_node != core->config.self.node)
-            (void)mark_removed(core, frame->target_node);
-        else if (!core->leaving)
+        const struct gcs_view_member *member = find_node(core, frame->target_node);
+        if (frame->target_node == core->config.self.node && !core->leaving)
             (void)suspect_leave(core, false);
+        else if (frame->target_node != core->config.self.node && member)
+            note_unwanted(core, member);
         return;
     }
     core->standings[from].leaving = true;
@@ -250,7 +285,6 @@ static void give_up_leaving(struct gcs_core *core)
 /* A wish is repeated until the view changes: a link may have broken. */
 void suspect_tick(struct gcs_core *core)
 {
-    const struct gcs_view_record *view = &core->view;
     if (core->stage != STAGE_RUNNING)
         return;
     if (core->leaving && !may_leave(core, core->self))
@@ -258,10 +292,6 @@ void suspect_tick(struct gcs_core *core)
     const struct standing *own = &core->standings[core->self];
     if (own->leaving)
         say_leave(core, core->config.self.node, own->leaving_for_good ? GCS_FLAG_REMOVED : 0);
-    for (uint8_t i = 0; i < view->absent_count; i++)
-        if (core->absent_remove[i])
-            say_leave(core, view->absent[i].node, GCS_FLAG_REMOVED);
-    for (uint8_t k = 0; k < core->n; k++)
-        if (core->standings[k].to_remove)
-            say_leave(core, view->members[k].node, GCS_FLAG_REMOVED);
+    for (uint8_t i = 0; i < core->unwanted_count; i++)
+        say_leave(core, core->unwanted[i].node, GCS_FLAG_REMOVED);
 }

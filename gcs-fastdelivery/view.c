@@ -91,13 +91,13 @@ void view_take(struct gcs_core *core, const struct gcs_view_record *view)
     for (uint8_t k = 0; k < MEMBERS; k++)
         held[k] = core->standings[k].held_until;
     memset(core->standings, 0, sizeof core->standings);
-    memset(core->absent_remove, 0, sizeof core->absent_remove);
     for (uint8_t k = 0; k < MEMBERS; k++) {
         core->standings[k].hears = 0xff;
         core->standings[k].held_until = plant_lease_not_renewed ? held[k] : 0;
         core->peer_of_rank[k] = NONE;
     }
     core->slow = core->lost = 0;
+    suspect_new_view(core);
     if (core->self != NONE) {
         core->standings[core->self].leaving = core->leaving && core->data != bit(core->self);
         core->standings[core->self].leaving_for_good = core->leaving && core->leaving_for_good;
@@ -170,11 +170,11 @@ void view_next(struct gcs_core *core, uint8_t ranks, const struct gcs_view_membe
         insert(ret_view->members, &ret_view->count, candidate);
     for (uint8_t k = 0; k < core->n; k++) {
         const struct standing *standing = &core->standings[k];
-        bool for_good = standing->to_remove || standing->leaving_for_good;
+        bool for_good = standing->leaving_for_good || suspect_unwanted(core, &view->members[k]);
         if (!in(ranks, k) && !(for_good && in(suspect_going(core), k)))
             keep_absent(ret_view, &view->members[k]);
     }
     for (uint8_t i = 0; i < view->absent_count; i++)
-        if (!core->absent_remove[i])
+        if (!suspect_unwanted(core, &view->absent[i]))
             keep_absent(ret_view, &view->absent[i]);
 }

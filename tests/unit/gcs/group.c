@@ -252,6 +252,7 @@ static void act(struct node *node, const struct gcs_action *action)
         break;
     case GCS_ACTION_RUNNING:
         node->running = action->flag;
+        node->added = node->added && !action->flag;
         group_say(group, "%u %s\n", node->at, action->flag ? "runs" : "waits");
         break;
     case GCS_ACTION_WINDOW_OPEN:
@@ -496,7 +497,7 @@ void group_start_outside(struct group *group, uint8_t i, bool added)
     struct gcs_core_config config = group->config;
     memset(&config.founders, 0, sizeof config.founders);
     config.outside = true;
-    config.added = added;
+    config.added = node->added = added;
     forget_log(node);
     node->state_bytes = 0;
     begin(node, &config);
@@ -524,7 +525,7 @@ void group_revive(struct group *group)
             group_cut(group, i, j);
         if (node->life == LIFE_SNAPSHOT)
             take_snapshot(group, node);
-        group_start_outside(group, i, node->store[1] != 0);
+        group_start_outside(group, i, node->added || node->store[1] != 0);
     }
 }
 
@@ -674,7 +675,7 @@ bool group_store(struct group *group, uint8_t i, uint32_t count)
 bool group_save(struct group *group, uint8_t i)
 {
     struct node *node = &group->nodes[i];
-    if (node->life != LIFE_UP || !node->saving_bytes ||
+    if (node->life != LIFE_UP || !node->saving_bytes || node->saves_hang ||
         (node->installs_hang &&
          gcs_core_epoch(node->group->nodes[0].core) > gcs_core_epoch(node->core)))
         return false;
@@ -720,7 +721,7 @@ bool group_fetch(struct group *group, uint8_t i)
 {
     struct node *node = &group->nodes[i];
     bool any = false;
-    for (uint8_t peer = 0; peer < group->n && node->life == LIFE_UP; peer++)
+    for (uint8_t peer = 0; peer < group->n && node->life == LIFE_UP && !node->fetches_hang; peer++)
         if (node->fetches[peer].wanted) {
             feed(node, peer);
             any = true;

@@ -59,6 +59,7 @@ struct node {
     struct group *group;
     uint8_t at; /* its place in the group: its node id is one more; the slot at its peers */
     bool witness, running, outside;
+    bool added; /* by an operator, and not a member since */
     enum life life;
     const char *reason; /* of the last end */
     struct gcs_core *core;
@@ -75,6 +76,8 @@ struct node {
     uint8_t saving[GCS_CORE_STATE_BYTES_MAX];
     size_t saving_bytes; /* 0: no save is on its way */
     bool installs_hang;  /* no save ends where the first node is an epoch ahead */
+    bool saves_hang;     /* no save ends */
+    bool fetches_hang;   /* what its peers need is not read */
     uint64_t flushed;    /* index that the state machine holds durably */
 
     /* memory */

@@ -234,6 +234,8 @@ Test(views, a_new_node_joins_by_a_snapshot)
     group_connect_all(group);
     group_wait(group, 200);
     cr_assert_eq(group->snapshots, 1);
+    cr_assert(group_converge(group));
+    expect_view(group, 3, 15, 0);
     end(group);
 }
 
@@ -308,6 +310,154 @@ Test(views, one_that_was_missing_when_it_was_removed_goes_when_it_is_back)
     group_wait(group, 500);
     cr_assert_eq(group->nodes[0].life, LIFE_REMOVED, "%s", group_story(group));
     expect_view(group, 1, 2, 0);
+    end(group);
+}
+
+/* The first to propose does not miss it: it is left out, and removed by the view after that. */
+Test(views, a_removal_outlasts_a_view_that_did_not_fulfil_it)
+{
+    struct group *group = founded(3, 3, 0);
+    group_cut(group, 1, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        group->now_ns += UINT64_C(50000000);
+        group_tick(group, 1);
+    }
+    cr_assert_eq(group_remove(group, 1, 2), 0);
+    group_cut(group, 0, 1);
+    group_cut(group, 0, 2);
+    group_connect(group, 0, 1);
+    group_wait(group, 2000);
+    expect_view(group, 0, 3, 0);
+    group_connect_all(group);
+    group_wait(group, 500);
+    cr_assert_eq(group->nodes[2].life, LIFE_REMOVED, "%s", group_story(group));
+    end(group);
+}
+
+/* The first joiner is heard, never says that it has stored what it was given, and tries again. */
+Test(views, a_joiner_that_hangs_does_not_keep_another_one_out)
+{
+    struct group *group = founded(3, 1, 0);
+    send(group, 0, 3);
+    for (uint8_t i = 1; i < 3; i++)
+        group_start_outside(group, i, true);
+    group_connect_all(group);
+    group_wait(group, 100);
+    group->nodes[1].saves_hang = true;
+    for (int i = 0; i < 12; i++) {
+        group_revive(group);
+        group_connect_all(group);
+        group_wait(group, 500);
+    }
+    cr_assert_eq(group_view(group, 0), 5, "%s", group_story(group));
+    group->nodes[1].saves_hang = false;
+    end(group);
+}
+
+/* Until the proposer has asked the other survivor for what the dead member had sent it alone. */
+static void step_until_pulled(struct group *group)
+{
+    for (int step = 1; step < 400; step++) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t i = 0; i < 2; i++) {
+            group_clock(group, i);
+            if (step % 10 == 0)
+                group_tick(group, i);
+            (void)group_save(group, i);
+            (void)group_store(group, i, 8);
+            group_turn(group, i);
+        }
+        while (group_carry(group, 1, 0))
+            ;
+        const struct carried *frame;
+        STAILQ_FOREACH (frame, &group->wires[0][1].frames, entry)
+            if (frame->type == GCS_FRAME_PULL)
+                return;
+        while (group_carry(group, 0, 1))
+            ;
+    }
+    cr_assert(false, "it never pulled; it went:\n%s", group_story(group));
+}
+
+Test(views, a_link_that_breaks_while_a_view_is_levelled_costs_no_time_out)
+{
+    struct group *group = founded(3, 3, 0);
+    group_cut(group, 0, 2);
+    cr_assert_eq(group_multicast(group, 2), 0);
+    group_turn(group, 2);
+    while (group_carry(group, 2, 1))
+        ;
+    group_crash(group, 2, 1, false);
+    step_until_pulled(group);
+    group_cut(group, 0, 1);
+    group_connect(group, 0, 1);
+    group_wait(group, 1000);
+    expect_view(group, 0, 3, 4);
+    cr_assert(group->sent_placed[1]);
+    group_start(group, 2);
+    end(group);
+}
+
+/* A joiner asks anew where nothing comes for a while; what is being read for it is sent then. */
+Test(views, what_a_slow_disk_gives_is_not_thrown_away)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 1);
+    group_flush(group, 2);
+    group_isolate(group, 4);
+    group_wait(group, 1000);
+    send(group, 0, 5);
+    group_connect_all(group);
+    group_wait(group, 100);
+    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    group_cut(group, 1, 2);
+    group->nodes[0].fetches_hang = true;
+    group_revive(group);
+    group_connect(group, 0, 2);
+    uint64_t joins = group->counts[GCS_FRAME_JOIN], fed = group->counts[GCS_FRAME_FEED_EPOCH];
+    group_wait(group, 3500);
+    cr_assert_geq(group->counts[GCS_FRAME_JOIN], joins + 2, "it asked again");
+    cr_assert_eq(group->counts[GCS_FRAME_FEED_EPOCH], fed);
+    group->nodes[0].fetches_hang = false;
+    cr_assert(group_fetch(group, 0));
+    group->nodes[0].fetches_hang = true;
+    group_settle(group);
+    cr_assert_gt(group->counts[GCS_FRAME_FEED_EPOCH], fed);
+    group->nodes[0].fetches_hang = false;
+    end(group);
+}
+
+/* It has said that it stored what one ballot wants; a later one, which wants less, was refused by
+ * the others, or came from a proposer that is gone. */
+Test(views, a_candidate_keeps_its_word)
+{
+    struct group *group = founded(2, 1, 0);
+    group_start_outside(group, 1, true);
+    group_connect_all(group);
+    group_wait(group, 100);
+    send(group, 0, 3);
+    group_revive(group);
+    group_connect_all(group);
+    uint64_t stored = group->counts[GCS_FRAME_STORED];
+    for (int round = 0; round < 1000 && group->counts[GCS_FRAME_STORED] == stored; round++) {
+        for (uint8_t i = 0; i < 2; i++) {
+            (void)group_fetch(group, i);
+            (void)group_store(group, i, 8);
+            (void)group_apply(group, i, 8);
+            (void)group_save(group, i);
+            group_tick(group, i);
+            group_turn(group, i);
+            while (group->counts[GCS_FRAME_STORED] == stored &&
+                   group_carry(group, i, (uint8_t)(1 - i)))
+                ;
+        }
+    }
+    cr_assert_gt(group->counts[GCS_FRAME_STORED], stored);
+    struct gcs_frame level = {.type = GCS_FRAME_LEVEL, .epoch = 1, .ballot = 99 << 8 | 1};
+    group_forge(group, 0, 1, &level, NULL);
+    cr_assert_eq(group->nodes[1].life, LIFE_UP, "%s", group->nodes[1].reason);
+    group_wait(group, 200);
+    expect_view(group, 1, 3, 0);
     end(group);
 }
 
