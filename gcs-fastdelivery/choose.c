@@ -154,7 +154,7 @@ bool choose_next(struct gcs_core *core)
         return false;
     for (uint8_t k = 0; k < core->n; k++)
         attempt->proposal.cut[k] = attempt->received[holder(core, k)][k];
-    if (!candidate_fits(core, attempt->next))
+    if (!candidate_fits(core, attempt->next) || longest(core))
         attempt->candidate = NONE;
     view_next(core, attempt->next,
               attempt->candidate == NONE ? NULL : &core->peers[attempt->candidate].member,

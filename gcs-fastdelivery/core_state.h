@@ -196,7 +196,7 @@ struct gcs_core {
     uint64_t capacity, order_capacity, journal_capacity; /* powers of two */
     bool ended, more;
     bool finishing; /* started, and recovery waits for room for its last actions */
-    bool crippled;  /* a power cut took messages of ended epochs (durability = memory) */
+    bool crippled;  /* a power cut took what others have (durability = memory) */
     uint64_t now, started_ns, ticked_ns, turned_ns;
     uint64_t random;
 
@@ -461,6 +461,7 @@ void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_pro
 void install_repeat(struct gcs_core *core, uint8_t peer);
 void install_out(struct gcs_core *core, const struct gcs_frame *frame);
 void install_pump(struct gcs_core *core);
+bool install_votes_only(const struct gcs_core *core);
 int install_force(struct gcs_core *core);
 void install_reset_epoch(struct gcs_core *core);
 

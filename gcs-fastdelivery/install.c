@@ -25,6 +25,23 @@ static bool cut_is_here(const struct gcs_core *core, const struct gcs_proposal *
     return true;
 }
 
+/* Power cuts (durability = memory) took what was delivered before, or what is in the cut, and
+ * others of the next view have it: this member has a vote in it and nothing to say, and the next
+ * one after it leaves it out. */
+bool install_votes_only(const struct gcs_core *core)
+{
+    const struct gcs_view_record *view = &core->next.view;
+    uint8_t self = bit(view_rank(view, &core->config.self));
+    return core->crippled && (view_data(view) & (uint8_t)~self);
+}
+
+/* What is nowhere any more is not in the cut. */
+static void clip_cut(struct gcs_core *core, struct gcs_proposal *proposal)
+{
+    for (uint8_t k = 0; k < core->n; k++)
+        proposal->cut[k] = least(proposal->cut[k], core->logged[k]);
+}
+
 static void mark_voids(struct gcs_core *core)
 {
     struct durable *wanted = &core->wanted;
@@ -49,15 +66,19 @@ void install_decided(struct gcs_core *core, uint64_t epoch, const struct gcs_pro
         return;
     }
     uint64_t voids = 0;
-    if (!core->config.self.witness &&
-        (!cut_is_here(core, proposal, &voids) ||
-         core->wanted.void_count + voids > (is_outside(core) ? 0 : VOIDS_MAX))) {
+    bool here = core->config.self.witness || cut_is_here(core, proposal, &voids);
+    bool may_lack = core->config.limits.durability == GCS_DURABILITY_MEMORY && !is_outside(core);
+    if ((!here && !may_lack) || (is_outside(core) && core->crippled) ||
+        core->wanted.void_count + voids > (is_outside(core) ? 0 : VOIDS_MAX)) {
         action_out(core, GCS_OUT_EXCLUDED, "it lacks messages that the others have");
         return;
     }
+    core->crippled |= !here;
     accept_wedge(core);
     memcpy(&core->next, proposal, sizeof core->next);
-    memcpy(core->cut, proposal->cut, sizeof core->cut);
+    if (!here && !install_votes_only(core))
+        clip_cut(core, &core->next);
+    memcpy(core->cut, core->next.cut, sizeof core->cut);
     core->acceptor.promise_to = core->acceptor.accept_to = NONE;
     core->stage = STAGE_INSTALLING;
 }
@@ -161,31 +182,42 @@ static void hold_back(struct gcs_core *core)
 
 static void begin(struct gcs_core *core)
 {
+    bool votes_only = install_votes_only(core);
+    uint64_t replayed = core->replay.epoch;
     core->epoch++;
     core->views++;
     view_take(core, &core->next.view);
     install_reset_epoch(core);
+    if (votes_only)
+        core->replay.epoch = replayed;
     if (!core->config.self.witness)
         core->know[core->self].applied = core->applied;
     hold_back(core);
     lease_install(core);
     core->standings[core->self].installed = true;
     action_add(core, GCS_ACTION_VIEW);
-    deliver_event(core);
     core->stage = STAGE_WEDGED;
     core->wedged_ns = core->now;
-    if (same_incarnation(&core->view.members[core->self].incarnation,
-                         &core->config.self.incarnation)) {
+    if (!votes_only)
+        deliver_event(core);
+    if (!votes_only && same_incarnation(&core->view.members[core->self].incarnation,
+                                        &core->config.self.incarnation)) {
         core->stage = STAGE_RUNNING;
         action_add(core, GCS_ACTION_RUNNING)->flag = true;
     }
     link_new_view(core);
 }
 
-/* Of the next view's event: behind all of the cut. */
+/* Of the next view's event: behind all of the cut, whether it is delivered here or not. */
 static uint64_t event_index(const struct gcs_core *core)
 {
     uint64_t index = core->delivered + 1;
+    if (install_votes_only(core)) {
+        index = core->wanted.event_index + 1;
+        for (uint8_t k = 0; k < core->n; k++)
+            index += core->next.cut[k];
+        return index;
+    }
     for (uint8_t k = 0; k < core->n && !core->config.self.witness; k++)
         index += core->cut[k] - core->rings[k].delivered;
     return index;
@@ -196,7 +228,8 @@ void install_pump(struct gcs_core *core)
     if (core->stage != STAGE_INSTALLING)
         return;
     struct durable *wanted = &core->wanted;
-    if (order_replayed(core) &&
+    bool votes_only = install_votes_only(core);
+    if ((votes_only || order_replayed(core)) &&
         (wanted->view.epoch == core->epoch || wanted->standing != STANDING_MEMBER)) {
         memcpy(&wanted->view, &core->next.view, sizeof wanted->view);
         memcpy(wanted->cut, core->next.cut, sizeof wanted->cut);
@@ -211,7 +244,7 @@ void install_pump(struct gcs_core *core)
             wanted->incarnation_count[k] = wanted->view.members[k].incarnation.count;
     }
     if (core->on_disk.view.epoch != core->epoch + 1 ||
-        !(cut_delivered(core) || plant_event_overtakes))
+        !(votes_only || cut_delivered(core) || plant_event_overtakes))
         return;
     core->dropping = true;
     if (flow_drop_all(core))

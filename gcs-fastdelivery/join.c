@@ -17,11 +17,12 @@ void join_start(struct gcs_core *core)
     core->n = MEMBERS;
     core->self = NONE;
     core->data = all_members(core);
-    core->learn_base = core->delivered;
+    core->learn_base = core->event_index = core->delivered;
     for (uint8_t k = 0; k < MEMBERS; k++) {
         struct ring *ring = &core->rings[k];
         ring->base = ring->delivered = applied->counts[k];
         received(core)[k] = stored(core)[k] = core->logged[k] = applied->counts[k];
+        core->event_index -= applied->counts[k];
     }
     action_add(core, GCS_ACTION_RUNNING)->flag = false;
 }

@@ -191,7 +191,8 @@ static void release_pump(struct gcs_core *core)
 
 void order_pump(struct gcs_core *core)
 {
-    if (core->stage == STAGE_RECOVERING || (core->crippled && core->stage != STAGE_INSTALLING))
+    if (core->stage == STAGE_RECOVERING ||
+        (core->crippled && (core->stage != STAGE_INSTALLING || install_votes_only(core))))
         return; /* what it has is a part, and counts only where nobody has more */
     if (!order_replayed(core) && core->stage != STAGE_LEARNING) {
         replay_pump(core);

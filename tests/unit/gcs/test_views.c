@@ -9,9 +9,10 @@
 
 static const struct gcs_measures fast = {true, true, true, true};
 
-static struct group *founded(uint8_t nodes, uint8_t founders, uint8_t witnesses)
+static struct group *founded_with(enum gcs_durability durability, uint8_t nodes, uint8_t founders,
+                                  uint8_t witnesses)
 {
-    struct group *group = group_create(nodes, founders, witnesses, &fast, GCS_DURABILITY_DISK, 8);
+    struct group *group = group_create(nodes, founders, witnesses, &fast, durability, 8);
     for (uint8_t i = 0; i < founders; i++)
         group_start(group, i);
     group_connect_all(group);
@@ -20,6 +21,11 @@ static struct group *founded(uint8_t nodes, uint8_t founders, uint8_t witnesses)
         cr_assert(group->nodes[i].running, "member %u never ran", i);
     (void)group_story(group);
     return group;
+}
+
+static struct group *founded(uint8_t nodes, uint8_t founders, uint8_t witnesses)
+{
+    return founded_with(GCS_DURABILITY_DISK, nodes, founders, witnesses);
 }
 
 static void end(struct group *group)
@@ -458,6 +464,43 @@ Test(views, a_candidate_keeps_its_word)
     cr_assert_eq(group->nodes[1].life, LIFE_UP, "%s", group->nodes[1].reason);
     group_wait(group, 200);
     expect_view(group, 1, 3, 0);
+    end(group);
+}
+
+/* The proposer loses power when the other one has installed what it decided, and with it messages
+ * that are in the cut. Without its vote the other one could not go on. */
+Test(views, who_lost_messages_by_a_power_cut_still_votes)
+{
+    struct group *group = founded_with(GCS_DURABILITY_MEMORY, 3, 3, 0);
+    send(group, 0, 5);
+    group_crash(group, 2, 0, false);
+    uint64_t installs = group->counts[GCS_FRAME_INSTALL];
+    for (int step = 1; step < 400 && group->counts[GCS_FRAME_INSTALL] == installs; step++) {
+        group->now_ns += UINT64_C(5000000);
+        for (uint8_t i = 0; i < 2; i++) {
+            group_clock(group, i);
+            if (step % 10 == 0)
+                group_tick(group, i);
+            (void)group_save(group, i);
+            (void)group_store(group, i, 8);
+            (void)group_apply(group, i, 8);
+            group_turn(group, i);
+        }
+        while (group_carry(group, 1, 0))
+            ;
+        while (group->counts[GCS_FRAME_INSTALL] == installs && group_carry(group, 0, 1))
+            ;
+    }
+    cr_assert_gt(group->counts[GCS_FRAME_INSTALL], installs);
+    group_power_cut(group, 0, 2);
+    group_settle(group);
+    cr_assert_eq(group_epoch(group, 1), 2, "it went:\n%s", group_story(group));
+    group_start(group, 0);
+    group_connect(group, 0, 1);
+    group_wait(group, 3000);
+    expect_view(group, 1, 2, 5);
+    cr_assert_eq(group->nodes[0].life, LIFE_OUT);
+    group_start(group, 2);
     end(group);
 }
 
