@@ -171,12 +171,6 @@ static void ask_pump(struct gcs_core *core)
 
 /* --- promises --- */
 
-static bool same_limits(const struct gcs_limits *a, const struct gcs_limits *b)
-{
-    return a->window_messages == b->window_messages && a->window_bytes == b->window_bytes &&
-           a->payload_bytes_max == b->payload_bytes_max && a->durability == b->durability;
-}
-
 void attempt_promise(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
     struct attempt *attempt = &core->attempt;
@@ -194,8 +188,7 @@ void attempt_promise(struct gcs_core *core, uint8_t from, const struct gcs_frame
     if (frame->flags & GCS_FLAG_LOST)
         attempt->crippled |= bit(from);
     attempt->index[from] = frame->index;
-    if (!same_limits(&frame->limits, &core->config.limits))
-        attempt->mismatched |= bit(from);
+    attempt->limits[from] = frame->limits;
     for (uint8_t k = 0; k < core->n; k++)
         attempt->received[from][k] = frame->received[k];
     if (frame->accepted > attempt->found) {

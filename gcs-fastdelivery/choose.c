@@ -55,6 +55,27 @@ static uint8_t best_clique(const struct attempt *attempt, uint8_t of)
     return best;
 }
 
+static bool same_limits(const struct gcs_limits *a, const struct gcs_limits *b)
+{
+    return a->window_messages == b->window_messages && a->window_bytes == b->window_bytes &&
+           a->payload_bytes_max == b->payload_bytes_max && a->durability == b->durability;
+}
+
+/* Those that are not configured as most are. */
+static uint8_t configured_otherwise(const struct attempt *attempt)
+{
+    uint8_t best = 0;
+    for (uint8_t j = 0; j < MEMBERS; j++) {
+        uint8_t same = 0;
+        for (uint8_t k = 0; k < MEMBERS; k++)
+            if (in(attempt->promised, k) && same_limits(&attempt->limits[j], &attempt->limits[k]))
+                same |= bit(k);
+        if (is_better(same, best))
+            best = same;
+    }
+    return attempt->promised & (uint8_t)~best;
+}
+
 static uint8_t unwanted(const struct gcs_core *core)
 {
     return core->lost | core->attempt.mismatched | core->attempt.crippled | suspect_going(core);
@@ -144,6 +165,7 @@ static uint8_t longest(const struct gcs_core *core)
 bool choose_next(struct gcs_core *core)
 {
     struct attempt *attempt = &core->attempt;
+    attempt->mismatched = configured_otherwise(attempt);
     uint8_t wanted = (attempt->promised & (uint8_t)~unwanted(core)) | longest(core);
     uint8_t quick = wanted & (uint8_t)~attempt->slow;
     if (!(wanted & core->data)) /* all with data want to leave: one has to stay */

@@ -163,7 +163,8 @@ struct attempt {
     gcs_ballot ballot;
     uint64_t since_ns, asked_ns;
     uint8_t agreed, refused, promised, fresh, hears_candidate, accepted; /* sets of ranks */
-    uint8_t mismatched;                                                  /* configured otherwise */
+    struct gcs_limits limits[MEMBERS];                                   /* as each is configured */
+    uint8_t mismatched;                                                  /* otherwise than most */
     uint8_t crippled;        /* have lost messages that they had stored */
     uint64_t index[MEMBERS]; /* how far each has delivered, or would */
     uint8_t hears[MEMBERS], slow;

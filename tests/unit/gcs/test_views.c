@@ -504,6 +504,20 @@ Test(views, who_lost_messages_by_a_power_cut_still_votes)
     end(group);
 }
 
+/* It would be the first to propose. */
+Test(views, one_that_is_configured_otherwise_is_left_out)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 0, 0, false);
+    group->config.limits.window_messages = 16;
+    group_start(group, 0);
+    group->config.limits.window_messages = 8;
+    group_connect_all(group);
+    group_wait(group, 2000);
+    expect_view(group, 1, 6, 1);
+    end(group);
+}
+
 Test(views, sequences_that_break_a_planted_core_leave_this_one_whole)
 {
     const char *name, *violation;
