@@ -136,11 +136,14 @@ const void *gcs_core_state(const struct gcs_core *core, size_t *ret_bytes)
     return core->state;
 }
 
-/* Only what a restart would know may be forgotten. */
+/* Only what a restart would know may be forgotten. Outside nobody needs anything from here: what the
+ * state machine holds is enough. */
 bool gcs_core_stored_by_all(const struct gcs_core *core, uint64_t epoch, uint8_t origin,
                             uint64_t seq)
 {
-    if (is_outside(core) || epoch != core->on_disk.view.epoch)
+    if (is_outside(core))
+        return true;
+    if (epoch != core->on_disk.view.epoch)
         return epoch < core->on_disk.view.epoch;
     return origin < core->n && seq <= core->on_disk.floor[origin];
 }
