@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,9 +67,28 @@ static void server_end(void *user)
     loop_uv_stop(((struct server *)user)->loop);
 }
 
+struct order {
+    struct server *server;
+    void (*call)(void *user);
+    sem_t done;
+};
+
+static void server_obey(void *user)
+{
+    struct order *order = user;
+    order->call(order->server);
+    sem_post(&order->done);
+}
+
+/* On the server's thread; it has been done when this returns. */
 static void server_do(struct server *s, void (*call)(void *user))
 {
-    cr_assert(loop_uv_post(s->loop, call, s) == 0);
+    struct order order = {.server = s, .call = call};
+    sem_init(&order.done, 0, 0);
+    cr_assert(loop_uv_post(s->loop, server_obey, &order) == 0);
+    while (sem_wait(&order.done) < 0)
+        ;
+    sem_destroy(&order.done);
 }
 
 static void server_stop(struct server *s)
