@@ -317,11 +317,6 @@ bool gcs_stored_by_all(const struct gcs *gcs, uint64_t epoch, uint8_t origin, ui
     return gcs_core_stored_by_all(gcs->core, epoch, origin, seq);
 }
 
-size_t gcs_contacts(struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX])
-{
-    return driver_book_encode(gcs, to);
-}
-
 void gcs_status(const struct gcs *gcs, struct gcs_status *ret_status)
 {
     struct gcs *self = (struct gcs *)gcs; /* looking a name up changes nothing */

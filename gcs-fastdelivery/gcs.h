@@ -273,9 +273,11 @@ void gcs_check(struct gcs *gcs, uint64_t index, const uint8_t digest[16]);
  * outside). */
 int gcs_force(struct gcs *gcs, uint64_t *ret_index) WARN_UNUSED;
 
-/* Whom this node knows by which address, as the state of a gcs_create(outside) to come. Returns
- * the bytes. */
-size_t gcs_contacts(struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX]);
+/* Whom this node knows by which address, itself among them, as the state of a gcs_create(outside)
+ * to come, of this node or another one. Returns the bytes. */
+size_t gcs_contacts(const struct gcs *gcs, uint8_t to[GCS_STATE_BYTES_MAX]);
+/* Those in such a state, or in what `save` was given. Returns how many; 0 where it is damaged. */
+uint32_t gcs_contacts_read(const void *state, size_t bytes, struct gcs_member to[GCS_PEER_MAX]);
 
 /* True when every member has stored this message and this one would know it after a restart (what
  * all have stored is saved now and then, by `save`): as far as the group is concerned the log may

@@ -88,17 +88,6 @@ static void note_membership(struct replica *replica)
         replica_fail(replica, "the identity cannot be written: %.300s", replica->error.text);
 }
 
-/* Outside: of whom the group consists now. All whom it was told of at first may be gone before it
- * is a member. */
-static void note_contacts(struct replica *replica)
-{
-    uint8_t state[GCS_STATE_BYTES_MAX];
-    size_t bytes = gcs_contacts(replica->gcs, state);
-    if (standing_keep_contacts(replica->config.disk, state, bytes, &replica->error) < 0)
-        replica_fail(replica, "the members' addresses cannot be written: %.300s",
-                     replica->error.text);
-}
-
 static void say_view(const struct gcs_view *view, bool self)
 {
     char text[128] = "";
@@ -123,7 +112,7 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     if (self)
         replica->outside.snapshots = 0;
     else
-        note_contacts(replica);
+        outside_note_contacts(replica);
     order_report_view(replica);
     if (replica->trace.view)
         replica->trace.view(replica->trace.user, view, self, rank);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const uint64_t pause_ns_least = 100000000, pause_ns_most = 5000000000;
@@ -40,6 +41,21 @@ void outside_out(struct replica *replica, enum gcs_out why, const char *detail)
     end_group(replica, 0);
 }
 
+/* All whom it was told of at first may be gone before it is a member. */
+static void keep_contacts(struct replica *replica, const void *state, size_t bytes)
+{
+    if (standing_keep_contacts(replica->config.disk, state, bytes, &replica->error) < 0)
+        replica_fail(replica, "the members' addresses cannot be written: %.300s",
+                     replica->error.text);
+}
+
+void outside_note_contacts(struct replica *replica)
+{
+    uint8_t state[GCS_STATE_BYTES_MAX];
+    size_t bytes = gcs_contacts(replica->gcs, state);
+    keep_contacts(replica, state, bytes);
+}
+
 void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor)
 {
     log_info("replica",
@@ -49,7 +65,8 @@ void outside_snapshot_needed(struct replica *replica, const struct gcs_member *s
         log_warning("replica", "a snapshot was too old when it was there, and another one is "
                                "fetched; [order] history_disk of the others may be too small");
     replica->outside.standing = STANDING_EMPTY;
-    replica->outside.sponsor = replica->outside.named = *sponsor;
+    replica->outside.sponsor = *sponsor;
+    outside_note_contacts(replica);
     end_group(replica, 0);
 }
 
@@ -71,26 +88,32 @@ static bool try_contact(struct replica *replica, const struct gcs_member *member
     return true;
 }
 
-/* Whoever was a member last, whoever is configured, and whom the group named last, in turn. */
-static bool next_contact(struct replica *replica)
+/* Whom the group named last, whoever is configured, and who was there at its birth, in turn. */
+static int next_contact(struct replica *replica, struct error *error)
 {
-    const struct gcs_view *view = &replica->view;
     const struct replica_config *config = &replica->config;
     const struct identity *identity = &replica->identity;
-    uint32_t known = view->member_count + config->member_count + identity->member_count;
-    uint32_t count = known + 1;
+    struct gcs_member known[GCS_PEER_MAX];
+    void *state;
+    size_t bytes;
+    int rc = standing_contacts(config->disk, &state, &bytes, error);
+    if (rc < 0)
+        return rc;
+    uint32_t noted = gcs_contacts_read(state, bytes, known);
+    uint32_t count = noted + config->member_count + identity->member_count;
+    free(state);
     for (uint32_t tries = 0; tries < count; tries++) {
         uint32_t at = replica->outside.contact_next++ % count;
         const struct gcs_member *member =
-            at == known               ? &replica->outside.named
-            : at < view->member_count ? &view->members[at]
-            : at - view->member_count < config->member_count
-                ? &config->members[at - view->member_count]
-                : &identity->members[at - view->member_count - config->member_count];
+            at < noted ? &known[at]
+            : at - noted < config->member_count
+                ? &config->members[at - noted]
+                : &identity->members[at - noted - config->member_count];
         if (try_contact(replica, member))
-            return true;
+            return 0;
     }
-    return false;
+    return error_set(error, -EINVAL,
+                     "nobody is known to get a snapshot from; give the members in [group]");
 }
 
 static void end_transfer(struct replica *replica)
@@ -101,6 +124,11 @@ static void end_transfer(struct replica *replica)
     outside->receive = NULL;
     outside->incoming = NULL;
     outside->whole = false;
+}
+
+static void contacts(void *user, const void *state, size_t bytes)
+{
+    keep_contacts(user, state, bytes);
 }
 
 static void received(void *user, int code, const char *detail)
@@ -121,10 +149,9 @@ static int begin_transfer(struct replica *replica, struct error *error)
 {
     struct outside *outside = &replica->outside;
     const struct identity *identity = &replica->identity;
-    if (!outside->sponsor.node && !next_contact(replica))
-        return error_set(error, -EINVAL,
-                         "nobody is known to get a snapshot from; give the members "
-                         "in [group]");
+    int rc = outside->sponsor.node ? 0 : next_contact(replica, error);
+    if (rc < 0)
+        return rc;
     struct transfer_receive_config config = {
         .loop = replica->loop,
         .transport = replica->config.transport,
@@ -137,12 +164,13 @@ static int begin_transfer(struct replica *replica, struct error *error)
                   .incarnation_count = replica->incarnation.count,
                   .incarnation_random = replica->incarnation.random},
         .user = replica,
+        .contacts = contacts,
         .done = received,
     };
     memcpy(config.hello.cluster, identity->cluster, sizeof config.hello.cluster);
     memcpy(config.hello.store, identity->store, sizeof config.hello.store);
-    int rc = replica->config.store_open(replica->config.store_user, REPLICA_STORE_INCOMING,
-                                        &outside->incoming, error);
+    rc = replica->config.store_open(replica->config.store_user, REPLICA_STORE_INCOMING,
+                                    &outside->incoming, error);
     if (rc < 0)
         return rc;
     config.incoming = outside->incoming;
@@ -202,11 +230,7 @@ static int go_on(struct replica *replica, struct error *error)
     end_transfer(replica);
     if (outside->standing == STANDING_OUT || replica->config.witness)
         return open_outside(replica, error);
-    int rc = 0;
-    if (outside->sponsor.node && outside->sponsor.node == outside->named.node)
-        rc = standing_keep_sponsor(replica->config.disk, &outside->named, error);
-    if (rc == 0)
-        rc = standing_leave(replica->config.disk, outside->standing, error);
+    int rc = standing_leave(replica->config.disk, outside->standing, error);
     return rc < 0 ? rc : begin_transfer(replica, error);
 }
 
@@ -229,8 +253,6 @@ int outside_start(struct replica *replica, struct error *error)
     const struct replica_config *config = &replica->config;
     prng_init(&outside->prng, hash64(config->random, sizeof config->random));
     int rc = standing_read(config->disk, &replica->identity, &outside->standing, error);
-    if (rc == 0)
-        rc = standing_sponsor(config->disk, &outside->named, error);
     if (rc < 0)
         return rc;
     replica->phase = REPLICA_AWAY;

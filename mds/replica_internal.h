@@ -228,7 +228,6 @@ struct outside {
     enum standing standing;    /* with which it opens next; IN: as the disk says */
     bool stay_away;            /* removed */
     struct gcs_member sponsor; /* whom to ask for a snapshot; node 0: anybody */
-    struct gcs_member named;   /* by the group, the last time; on disk, too */
     uint32_t contact_next;
     uint64_t pause_ns;
     struct prng prng; /* jitter of the pauses */
@@ -313,6 +312,8 @@ void outside_finish(struct replica *replica);
 /* What the group says: from its callbacks. */
 void outside_out(struct replica *replica, enum gcs_out why, const char *detail);
 void outside_stays(struct replica *replica);
+/* Outside, and whenever the group has changed: of whom it consists. */
+void outside_note_contacts(struct replica *replica);
 void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor);
 /* The first opening: as the disk says, which may be none at all but a transfer. Blocks. */
 int outside_start(struct replica *replica, struct error *error) WARN_UNUSED;

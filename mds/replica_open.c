@@ -162,10 +162,21 @@ static bool on_reaches(void *user, uint64_t index)
     return history_reaches(replica->history, index);
 }
 
+static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
+{
+    const struct replica *replica = user;
+    return gcs_contacts(replica->gcs, to);
+}
+
 static int open_sender(struct replica *replica, struct error *error)
 {
     const struct transfer_sender_config config = {
-        .loop = replica->loop, .store = replica->store, .user = replica, .reaches = on_reaches};
+        .loop = replica->loop,
+        .store = replica->store,
+        .user = replica,
+        .reaches = on_reaches,
+        .contacts = on_contacts,
+    };
     int rc = transfer_sender_create(&config, &replica->sender);
     return rc < 0 ? error_set(error, rc, "no memory for transfers") : 0;
 }

@@ -77,35 +77,10 @@ static int keep_voters(struct disk *disk, struct error *error)
 int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes, struct error *error)
 {
     int rc = metafile_read(disk, "contacts", ret_state, ret_bytes, error);
-    if (rc != METAFILE_ABSENT)
+    if (rc != METAFILE_ABSENT && rc != -EBADMSG)
         return rc;
     *ret_state = NULL;
     *ret_bytes = 0;
-    return 0;
-}
-
-/* One byte node id, then the address. */
-int standing_keep_sponsor(struct disk *disk, const struct gcs_member *sponsor, struct error *error)
-{
-    char content[1 + GCS_ADDRESS_BYTES] = {(char)sponsor->node};
-    size_t bytes = strnlen(sponsor->address, GCS_ADDRESS_BYTES - 1);
-    memcpy(content + 1, sponsor->address, bytes);
-    return metafile_write(disk, "sponsor", content, 1 + bytes, error);
-}
-
-int standing_sponsor(struct disk *disk, struct gcs_member *ret_sponsor, struct error *error)
-{
-    void *content;
-    size_t bytes;
-    memset(ret_sponsor, 0, sizeof *ret_sponsor);
-    int rc = metafile_read(disk, "sponsor", &content, &bytes, error);
-    if (rc != 0)
-        return rc == METAFILE_ABSENT || rc == -EBADMSG ? 0 : rc;
-    if (bytes > 1 && bytes <= GCS_ADDRESS_BYTES) {
-        ret_sponsor->node = *(const uint8_t *)content;
-        memcpy(ret_sponsor->address, (const char *)content + 1, bytes - 1);
-    }
-    free(content);
     return 0;
 }
 

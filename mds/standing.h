@@ -23,15 +23,8 @@ int standing_read(struct disk *disk, const struct identity *identity, enum stand
 /* Give up the vote and what the log holds. @standing: not IN. */
 int standing_leave(struct disk *disk, enum standing standing, struct error *error) WARN_UNUSED;
 
-/* Whom the group named for a snapshot: after a crash it may be the only one of the configured and
- * remembered nodes that is still there. node 0: nobody was named. A damaged one names nobody. */
-int standing_keep_sponsor(struct disk *disk, const struct gcs_member *sponsor,
-                          struct error *error) WARN_UNUSED;
-int standing_sponsor(struct disk *disk, struct gcs_member *ret_sponsor,
-                     struct error *error) WARN_UNUSED;
-
 /* Whom the last vote, or whoever fed this node since, knew by which address, for
- * gcs_create(outside): on the heap, for the caller to free; NULL: nothing. */
+ * gcs_create(outside): on the heap, for the caller to free; NULL: nothing, or it is damaged. */
 int standing_keep_contacts(struct disk *disk, const void *state, size_t bytes,
                            struct error *error) WARN_UNUSED;
 int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes,

@@ -9,6 +9,7 @@
  * without it.
  *
  *     receiver: hello (NET_ROLE_TRANSFER)           sender: hello
+ *                                                <- CONTACTS (of whom the group consists)
  *     CREDIT n ->                                <- BEGIN (records expected, state record)
  *     CREDIT n ->                                <- CHUNK (number, checksum, records) ...
  *                                                <- END (chunks, records, checksum of checksums)
@@ -33,6 +34,8 @@ struct transfer_sender_config {
     /* Whether one that holds everything up to `index` can be fed with what follows. A snapshot
      * that is too old for that is taken anew: the store lags behind what was applied. */
     bool (*reaches)(void *user, uint64_t index);
+    /* Of whom the group consists (gcs_contacts); returns the bytes. */
+    size_t (*contacts)(void *user, uint8_t to[GCS_STATE_BYTES_MAX]);
 };
 /* @config: copied. 0 or -ENOMEM. */
 int transfer_sender_create(const struct transfer_sender_config *config,
@@ -56,6 +59,8 @@ struct transfer_receive_config {
     struct net_hello hello; /* role NET_ROLE_TRANSFER */
     struct store *incoming; /* empty; borrowed until destroy */
     void *user;
+    /* Of whom the group consists (gcs_contacts), before anything else. @state is borrowed. */
+    void (*contacts)(void *user, const void *state, size_t bytes);
     /* Once. 0: all of it is in `incoming`, verified and on stable storage. Otherwise a negative
      * errno and a text; -EBADMSG: what came is damaged. Destroy it later, not from in here. */
     void (*done)(void *user, int code, const char *detail);

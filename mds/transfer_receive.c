@@ -255,6 +255,16 @@ static void on_begin(struct transfer_receive *receive, const struct net_frame *f
         grant(receive, TRANSFER_CREDITS);
 }
 
+static void on_contacts(struct transfer_receive *receive, const struct net_frame *frame)
+{
+    struct gcs_member members[GCS_PEER_MAX];
+    if (frame->bytes > GCS_STATE_BYTES_MAX ||
+        gcs_contacts_read(frame->payload, frame->bytes, members) == 0)
+        end(receive, -EPROTO, "contacts that can't be");
+    else
+        receive->config.contacts(receive->config.user, frame->payload, frame->bytes);
+}
+
 static void on_chunk(struct transfer_receive *receive, const struct net_frame *frame)
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
@@ -336,6 +346,8 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
     receive->heard_ns = loop_now_ns(receive->config.loop);
     if (!receive->greeted)
         on_hello(receive, frame);
+    else if (frame->type == TRANSFER_CONTACTS && !receive->begun)
+        on_contacts(receive, frame);
     else if (frame->type == TRANSFER_BEGIN)
         on_begin(receive, frame);
     else if (frame->type == TRANSFER_CHUNK)

@@ -293,6 +293,16 @@ static void on_closed(struct net_conn *conn, enum net_reason reason, const char 
 static const struct net_handlers handlers = {
     .opened = on_opened, .frame = on_frame, .drained = on_drained, .closed = on_closed};
 
+/* A receiver may need others before it has all. */
+static void send_contacts(struct sending *sending)
+{
+    uint8_t state[GCS_STATE_BYTES_MAX];
+    const struct transfer_sender_config *config = &sending->sender->config;
+    uint32_t bytes = (uint32_t)config->contacts(config->user, state);
+    if (net_send(sending->conn, TRANSFER_CONTACTS, state, bytes, NULL) != 0)
+        return; /* the link is gone: its end follows */
+}
+
 const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender,
                                                   struct net_conn *conn)
 {
@@ -310,6 +320,7 @@ const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender
     LIST_INSERT_HEAD(&sender->sendings, sending, link);
     sender->count++;
     conn->user = sending;
+    send_contacts(sending);
     begin_work(sending, open_run);
     return &handlers;
 }

@@ -172,29 +172,26 @@ Test(standing, damage_is_no_standing)
     }
 }
 
-/* Whom the group named is known over a restart, and what is damaged names nobody. */
-Test(standing, a_sponsor_is_remembered)
+/* Whom it knew is known over a restart; what is damaged names nobody. */
+Test(standing, contacts_are_remembered)
 {
     struct memory_disk *memory = member_disk();
     struct disk *disk = memory_disk_handle(memory);
-    struct gcs_member sponsor = {.node = 4, .address = "member4:7400"}, known;
     struct error error;
-    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
-    cr_assert_eq(known.node, 0);
-    cr_assert_eq(standing_keep_sponsor(disk, &sponsor, &error), 0);
-    cr_assert_eq(standing_leave(disk, STANDING_EMPTY, &error), 0);
-    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
-    cr_assert_eq(known.node, 4);
-    cr_assert_str_eq(known.address, "member4:7400");
-    char large[1 + GCS_ADDRESS_BYTES + 1];
-    memset(large, 'x', sizeof large);
-    cr_assert_eq(metafile_write(disk, "sponsor", large, sizeof large, &error), 0);
-    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
-    cr_assert_eq(known.node, 0);
-    cr_assert_eq(standing_keep_sponsor(disk, &sponsor, &error), 0);
+    void *state;
     size_t bytes;
-    memory_disk_content(memory, "sponsor", &bytes)[30] ^= 1;
-    cr_assert_eq(standing_sponsor(disk, &known, &error), 0);
-    cr_assert_eq(known.node, 0);
+    cr_assert_eq(disk->ops->unlink(disk, "group"), 0);
+    cr_assert_eq(standing_contacts(disk, &state, &bytes, &error), 0);
+    cr_assert_null(state);
+    cr_assert_eq(standing_keep_contacts(disk, "others", 6, &error), 0);
+    cr_assert_eq(standing_leave(disk, STANDING_EMPTY, &error), 0);
+    cr_assert_eq(standing_contacts(disk, &state, &bytes, &error), 0);
+    cr_assert_eq(bytes, 6);
+    cr_assert_arr_eq(state, "others", 6);
+    free(state);
+    size_t length;
+    memory_disk_content(memory, "contacts", &length)[length - 1] ^= 1;
+    cr_assert_eq(standing_contacts(disk, &state, &bytes, &error), 0);
+    cr_assert_null(state);
     memory_disk_destroy(memory);
 }

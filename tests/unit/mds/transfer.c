@@ -55,6 +55,7 @@ Test(transfer, one_moment_of_a_store_that_is_written)
     rig_receive(&rig);
     rig_wait(&rig, told_while_it_is_written);
     cr_assert_eq(rig.code, 0, "%s", rig.detail);
+    cr_assert_eq(rig.named, RIG_NAMED);
     cr_assert_eq(store_get(rig.incoming, key.bytes, key.count, &value, &bytes, NULL), 0);
     cr_assert_eq(record_read_state(value, bytes, &state), 0);
     free(value);

@@ -23,6 +23,8 @@ enum lie {
     LIE_STATE_LEFT_OUT,
     LIE_STATE_ANOTHER,
     LIE_STATE_DAMAGED,
+    LIE_CONTACTS,
+    LIE_CONTACTS_LATE,
     LIE_NO_BEGIN,
     LIE_BEGIN_TWICE,
     LIE_BEGIN_SHORT,
@@ -188,9 +190,13 @@ static void tell(struct gate *gate)
         return;
     }
     say_hello(&teller);
+    if (teller.lie == LIE_CONTACTS)
+        say(&teller, TRANSFER_CONTACTS, "no contacts at all", 18);
     for (int i = teller.lie == LIE_BEGIN_TWICE ? 2 : teller.lie == LIE_NO_BEGIN ? 0 : 1; i > 0; i--)
         say_begin(&teller);
     say_chunks(&teller);
+    if (teller.lie == LIE_CONTACTS_LATE)
+        say(&teller, TRANSFER_CONTACTS, "", 0);
     if (teller.lie == LIE_OTHER_FRAME)
         say(&teller, TRANSFER_CREDIT, "1234", 4);
     if (teller.lie == LIE_CLOSES)
@@ -248,6 +254,8 @@ Test(transfer_lies, are_all_found)
         {LIE_STATE_LEFT_OUT, -EBADMSG, "missing"},
         {LIE_STATE_ANOTHER, -EBADMSG, "another state"},
         {LIE_STATE_DAMAGED, -EBADMSG, "state record"},
+        {LIE_CONTACTS, -EPROTO, "contacts"},
+        {LIE_CONTACTS_LATE, -EPROTO, "no meaning"},
         {LIE_NO_BEGIN, -EPROTO, "not due"},
         {LIE_BEGIN_TWICE, -EPROTO, "beginning"},
         {LIE_BEGIN_SHORT, -EPROTO, "beginning"},

@@ -124,6 +124,14 @@ static void on_done(void *user, int code, const char *detail)
     snprintf(rig->detail, sizeof rig->detail, "%s", detail);
 }
 
+static void on_named(void *user, const void *state, size_t bytes)
+{
+    struct rig *rig = user;
+    struct gcs_member members[GCS_PEER_MAX];
+    cr_assert_eq(gcs_contacts_read(state, bytes, members), 1);
+    rig->named = members[0].node;
+}
+
 struct transfer_receive_config rig_receive_config(struct rig *rig)
 {
     return (struct transfer_receive_config){
@@ -133,6 +141,7 @@ struct transfer_receive_config rig_receive_config(struct rig *rig)
         .hello = {.version = NET_HELLO_VERSION, .role = NET_ROLE_TRANSFER, .node = 2},
         .incoming = rig->incoming,
         .user = rig,
+        .contacts = on_named,
         .done = on_done};
 }
 
@@ -217,6 +226,23 @@ static bool on_reaches(void *user, uint64_t index)
     return index >= rig->reaches;
 }
 
+/* One member, and no state of the core's. */
+static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
+{
+    static const char address[] = "member7:7400";
+    struct writer w = writer_make(to, GCS_STATE_BYTES_MAX);
+    writer_u16(&w, 0);
+    for (int i = 0; i < GCS_PEER_MAX; i++) {
+        bool free = i != 3;
+        writer_u8(&w, free ? 0 : RIG_NAMED);
+        writer_u8(&w, 0);
+        writer_u8(&w, free ? 0 : sizeof address - 1);
+        writer_bytes(&w, address, free ? 0 : sizeof address - 1);
+    }
+    writer_u64(&w, hash64(to, writer_used(&w)));
+    return writer_used(&w);
+}
+
 void rig_make(struct rig *rig)
 {
     const struct net_accept accept = {.accepted = on_accepted, .user = rig};
@@ -230,7 +256,12 @@ void rig_make(struct rig *rig)
         "%s", error.text);
     cr_assert_eq(store_memory_create(&rig->source, NULL), 0);
     const struct transfer_sender_config sender = {
-        .loop = rig->loop, .store = rig->source, .user = rig, .reaches = on_reaches};
+        .loop = rig->loop,
+        .store = rig->source,
+        .user = rig,
+        .reaches = on_reaches,
+        .contacts = on_contacts,
+    };
     cr_assert_eq(transfer_sender_create(&sender, &rig->sender), 0);
 }
 

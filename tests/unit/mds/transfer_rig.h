@@ -16,7 +16,7 @@ struct gate {
     struct rig *rig;
 };
 
-enum { GATES_MAX = 4 };
+enum { GATES_MAX = 4, RIG_NAMED = 7 };
 
 struct rig {
     struct loop *loop;
@@ -35,6 +35,7 @@ struct rig {
     void (*greeted)(struct gate *gate); /* NULL: the real sender */
 
     struct transfer_receive *receive;
+    uint8_t named; /* the node that the sender named */
     unsigned told;
     int code;
     char detail[256];
