@@ -317,7 +317,7 @@ void attempt_lost_link(struct gcs_core *core, uint8_t peer)
         return;
     if (peer == attempt->candidate) {
         give_up_candidate(core);
-    } else if (rank != NONE && in(attempt->next | choose_sources(core), rank)) {
+    } else if (rank != NONE && in((attempt->next & core->data) | choose_sources(core), rank)) {
         attempt_end(core, false);
         core->attempt_after_ns = core->now;
     }

@@ -13,7 +13,7 @@ enum { GRACE_HEARTBEATS = 4 };
 static bool messages_are_known(const struct gcs_core *core)
 {
     const struct attempt *attempt = &core->attempt;
-    if (core->epoch == 0 || core->config.limits.durability == GCS_DURABILITY_DISK)
+    if (attempt->found || core->epoch == 0 || core->config.limits.durability == GCS_DURABILITY_DISK)
         return true;
     return view_is_quorum(core, attempt->fresh) || (attempt->promised & core->data) == core->data;
 }
@@ -55,14 +55,8 @@ static uint8_t best_clique(const struct attempt *attempt, uint8_t of)
     return best;
 }
 
-static bool same_limits(const struct gcs_limits *a, const struct gcs_limits *b)
-{
-    return a->window_messages == b->window_messages && a->window_bytes == b->window_bytes &&
-           a->payload_bytes_max == b->payload_bytes_max && a->durability == b->durability;
-}
-
 /* Those that are not configured as most are. */
-static uint8_t configured_otherwise(const struct attempt *attempt)
+static uint8_t configured_otherwise(const struct attempt *attempt, uint8_t data)
 {
     uint8_t best = 0;
     for (uint8_t j = 0; j < MEMBERS; j++) {
@@ -70,7 +64,7 @@ static uint8_t configured_otherwise(const struct attempt *attempt)
         for (uint8_t k = 0; k < MEMBERS; k++)
             if (in(attempt->promised, k) && same_limits(&attempt->limits[j], &attempt->limits[k]))
                 same |= bit(k);
-        if (is_better(same, best))
+        if ((same & data) && is_better(same, best))
             best = same;
     }
     return attempt->promised & (uint8_t)~best;
@@ -165,7 +159,7 @@ static uint8_t longest(const struct gcs_core *core)
 bool choose_next(struct gcs_core *core)
 {
     struct attempt *attempt = &core->attempt;
-    attempt->mismatched = configured_otherwise(attempt);
+    attempt->mismatched = configured_otherwise(attempt, core->data);
     uint8_t wanted = (attempt->promised & (uint8_t)~unwanted(core)) | longest(core);
     uint8_t quick = wanted & (uint8_t)~attempt->slow;
     if (!(wanted & core->data)) /* all with data want to leave: one has to stay */

@@ -72,6 +72,7 @@ struct feed {
     bool active, fetching, compare;
     bool stale;    /* what is being fetched was for an earlier JOIN */
     bool welcome;  /* its WELCOME is owed */
+    bool added;    /* by an operator */
     uint64_t next; /* index to be sent next */
     uint64_t have; /* index up to which it has all applied and stored */
     uint64_t have_epoch;
@@ -239,8 +240,9 @@ struct gcs_core {
     struct gcs_view_member unwanted[MEMBERS + GCS_ABSENT_MAX]; /* by an operator */
     uint8_t unwanted_count;
     struct attempt attempt;
-    uint8_t last_candidate; /* peer: the others have their turn before it */
-    uint8_t lost;           /* ranks that can't be levelled: what they lack is nowhere any more */
+    uint8_t last_candidate;         /* peer: the others have their turn before it */
+    uint64_t no_candidate_until_ns; /* the last one wedged the group in vain: first some work */
+    uint8_t lost; /* ranks that can't be levelled: what they lack is nowhere any more */
     struct acceptor acceptor;
     gcs_ballot ballot_seen;
     uint64_t attempt_after_ns, due_ns, wedged_ns, installed_ns;
@@ -328,6 +330,11 @@ static inline bool same_incarnation(const struct gcs_incarnation *a,
 {
     return (a->count == b->count && a->random == b->random) || plant_same_incarnation;
 }
+static inline bool same_limits(const struct gcs_limits *a, const struct gcs_limits *b)
+{
+    return a->window_messages == b->window_messages && a->window_bytes == b->window_bytes &&
+           a->payload_bytes_max == b->payload_bytes_max && a->durability == b->durability;
+}
 static inline bool before(uint64_t ts_a, uint8_t rank_a, uint64_t ts_b, uint8_t rank_b)
 {
     return ts_a < ts_b || (ts_a == ts_b && rank_a < rank_b);
@@ -371,6 +378,7 @@ void order_pump(struct gcs_core *core);
 void order_applied(struct gcs_core *core, uint64_t index);
 void order_deliver(struct gcs_core *core, uint8_t origin);
 bool order_may_deliver(struct gcs_core *core);
+void order_keep_cut(struct gcs_core *core);
 bool order_replayed(const struct gcs_core *core);
 
 /* flow.c */

@@ -109,6 +109,7 @@ enum gcs_frame_flag {
     GCS_FLAG_STATE = 1 << 10,    /* JOIN: it has a state at `index` */
     GCS_FLAG_LOST = 1 << 11,     /* PROMISE: it has lost messages that it had stored;
                                     LOST: it can't be levelled */
+    GCS_FLAG_MISFIT = 1 << 12,   /* OUT: it is configured otherwise than the group */
 };
 
 /* One decoded head. What the type has not is zero. */

@@ -15,14 +15,14 @@
 static bool cut_is_here(const struct gcs_core *core, const struct gcs_proposal *proposal,
                         uint64_t *ret_voids)
 {
+    bool here = true;
     *ret_voids = 0;
     for (uint8_t k = 0; k < core->n; k++) {
         uint64_t has = core->know[own_row(core)].received[k];
-        if (has < proposal->cut[k] || core->logged[k] < proposal->cut[k])
-            return false;
+        here = here && has >= proposal->cut[k] && core->logged[k] >= proposal->cut[k];
         *ret_voids += has > proposal->cut[k];
     }
-    return true;
+    return here;
 }
 
 /* Power cuts (durability = memory) took what was delivered before, or what is in the cut, and
@@ -120,6 +120,9 @@ void install_out(struct gcs_core *core, const struct gcs_frame *frame)
             frame->epoch >= core->epoch) /* one that is behind knows nothing of it */
             action_out(core, GCS_OUT_REMOVED,
                        "the group does not expect it: it was removed, or never added");
+        if (core->stage == STAGE_LEARNING && frame->flags & GCS_FLAG_MISFIT)
+            action_fail(core, "the group has another durability, window or payload size than this "
+                              "node is configured with");
         return;
     }
     if (frame->epoch <= core->epoch || core->stage == STAGE_INSTALLING)
@@ -183,6 +186,7 @@ static void hold_back(struct gcs_core *core)
 static void begin(struct gcs_core *core)
 {
     bool votes_only = install_votes_only(core);
+    core->crippled = votes_only;
     uint64_t replayed = core->replay.epoch;
     core->epoch++;
     core->views++;
@@ -246,6 +250,8 @@ void install_pump(struct gcs_core *core)
     if (core->on_disk.view.epoch != core->epoch + 1 ||
         !(votes_only || cut_delivered(core) || plant_event_overtakes))
         return;
+    if (votes_only)
+        order_keep_cut(core);
     core->dropping = true;
     if (flow_drop_all(core))
         begin(core);

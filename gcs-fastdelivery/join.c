@@ -158,14 +158,14 @@ static const char *take_message(struct gcs_core *core, const struct gcs_frame *f
     const struct ring *ring = &core->rings[origin];
     if (!is_next(core, frame))
         return frame->index > core->delivered ? "a gap in what it feeds" : NULL;
-    if (payload->bytes == 0 || payload->bytes > core->config.limits.payload_bytes_max ||
-        frame->seq - ring->base >= core->capacity)
-        return "it feeds what nobody can have sent";
     if (frame->epoch != core->epoch || core->learn_epoch ||
         frame->seq != received(core)[origin] + 1 || frame->ts <= core->last_ts[origin]) {
         does_not_follow(core);
         return NULL;
     }
+    if (payload->bytes == 0 || payload->bytes > core->config.limits.payload_bytes_max ||
+        frame->seq - ring->base >= core->capacity)
+        return "it feeds what nobody can have sent";
     receive_take(core, origin, frame->ts, payload);
     core->learn_released = most(core->learn_released, frame->applied);
     return NULL;

@@ -153,6 +153,20 @@ static void deliver_cut(struct gcs_core *core)
         order_deliver(core, (uint8_t)k);
 }
 
+/* What this member has of the cut is history, though it delivers none of it now: it counts where
+ * nobody turns out to have more. */
+void order_keep_cut(struct gcs_core *core)
+{
+    struct replay *replay = &core->replay;
+    int k;
+    while (replay->count < core->config.recovered_max && (k = head(core, core->cut)) >= 0) {
+        uint64_t seq = ++core->rings[k].delivered;
+        const struct slot *slot = slot_of(core, (uint8_t)k, seq);
+        replay->messages[replay->count++] =
+            (struct gcs_message){core->epoch, seq, slot->ts, (uint8_t)k, blob_ref(slot->payload)};
+    }
+}
+
 static bool received_by_all(const struct gcs_core *core, const struct entry *entry)
 {
     for (uint8_t j = 0; j < core->n; j++)

@@ -136,8 +136,8 @@ const void *gcs_core_state(const struct gcs_core *core, size_t *ret_bytes)
     return core->state;
 }
 
-/* Only what a restart would know may be forgotten. Outside nobody needs anything from here: what the
- * state machine holds is enough. */
+/* Only what a restart would know may be forgotten. Outside nobody needs anything from here: what
+ * the state machine holds is enough. */
 bool gcs_core_stored_by_all(const struct gcs_core *core, uint64_t epoch, uint8_t origin,
                             uint64_t seq)
 {

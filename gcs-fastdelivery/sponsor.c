@@ -15,13 +15,12 @@ static void tell(struct gcs_core *core, uint8_t peer, uint16_t type, uint16_t fl
     action_send_peers(core, (uint16_t)(1u << peer), &frame, NULL);
 }
 
-static bool is_welcome(const struct gcs_core *core, const struct peer *peer,
-                       const struct gcs_frame *join)
+static bool is_welcome(const struct gcs_core *core, const struct peer *peer, bool added)
 {
     for (uint8_t k = 0; k < core->n; k++)
         if (core->view.members[k].node == peer->member.node)
             return true; /* until it is voted out: see is_level */
-    return view_has_absent(&core->view, &peer->member) || join->flags & GCS_FLAG_ADDED;
+    return view_has_absent(&core->view, &peer->member) || added;
 }
 
 /* It asks again for what is being fetched for it already: a disk may need longer than it waits. */
@@ -37,8 +36,12 @@ void sponsor_join(struct gcs_core *core, uint8_t at, const struct gcs_frame *fra
     struct feed *feed = &peer->feed;
     if (is_outside(core) || core->stage != STAGE_RUNNING || core->config.self.witness)
         return;
-    if (!is_welcome(core, peer, frame)) {
+    if (!is_welcome(core, peer, frame->flags & GCS_FLAG_ADDED)) {
         tell(core, at, GCS_FRAME_OUT, GCS_FLAG_REMOVED);
+        return;
+    }
+    if (!same_limits(&frame->limits, &core->config.limits)) {
+        tell(core, at, GCS_FRAME_OUT, GCS_FLAG_MISFIT);
         return;
     }
     if (!peer->member.witness && !(frame->flags & GCS_FLAG_STATE)) {
@@ -50,6 +53,7 @@ void sponsor_join(struct gcs_core *core, uint8_t at, const struct gcs_frame *fra
     memset(feed, 0, sizeof *feed);
     feed->active = feed->welcome = true;
     feed->fetching = fetching;
+    feed->added = frame->flags & GCS_FLAG_ADDED;
     feed->stale = fetching && !same;
     feed->next = frame->index + 1;
     feed->have = frame->index;
@@ -172,6 +176,9 @@ void sponsor_new_view(struct gcs_core *core)
         if (is_in) {
             peer->feed.active = false;
             peer->refusals = 0;
+        } else if (peer->feed.active && !is_welcome(core, peer, peer->feed.added)) {
+            peer->feed.active = false;
+            tell(core, p, GCS_FRAME_OUT, GCS_FLAG_REMOVED);
         }
         peer->feed.welcome = peer->feed.active;
     }
@@ -199,14 +206,15 @@ void sponsor_refuse(struct gcs_core *core, uint8_t at)
     enum { FIRST_TIMEOUTS = 4, SHIFT_MAX = 3 };
     uint8_t *refusals = &core->peers[at].refusals;
     sponsor_put_off(core, at, FIRST_TIMEOUTS * attempt_timeout(core) << *refusals);
+    core->no_candidate_until_ns = core->now + attempt_timeout(core);
     *refusals = (uint8_t)least(*refusals + 1u, SHIFT_MAX);
 }
 
 bool sponsor_may_take(const struct gcs_core *core, uint8_t at)
 {
     const struct peer *peer = &core->peers[at];
-    return peer->up && core->now >= peer->no_candidate_until_ns &&
-           !suspect_unwanted(core, &peer->member);
+    return peer->up && peer->feed.active && core->now >= core->no_candidate_until_ns &&
+           core->now >= peer->no_candidate_until_ns && !suspect_unwanted(core, &peer->member);
 }
 
 /* A joiner that is nearly level, each in its turn; NONE. Measured from what is released: what was
@@ -216,11 +224,11 @@ uint8_t sponsor_candidate(const struct gcs_core *core)
     for (uint8_t i = 1; i <= PEERS; i++) {
         uint8_t p = (uint8_t)((core->last_candidate + i) % PEERS);
         const struct peer *peer = &core->peers[p];
-        if (!peer->feed.active || peer->feed.welcome || peer->rank != NONE ||
-            !sponsor_may_take(core, p))
+        if (peer->feed.welcome || peer->rank != NONE || !sponsor_may_take(core, p))
             continue;
-        if (peer->member.witness || (peer->feed.have_epoch == core->epoch &&
-                                     core->released <= peer->feed.have + LEVEL_MESSAGES))
+        if (peer->member.witness ||
+            (peer->feed.have_epoch == core->epoch && peer->feed.have <= core->delivered &&
+             core->released <= peer->feed.have + LEVEL_MESSAGES))
             return p;
     }
     return NONE;

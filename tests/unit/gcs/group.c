@@ -569,6 +569,19 @@ void group_power_cut(struct group *group, uint8_t i, uint32_t keep)
 }
 
 /* The store id changes, so whoever knew the old one takes it for another. */
+void group_lost(struct group *group, uint64_t index)
+{
+    uint64_t epoch = group->sequence[index].epoch;
+    if (group->sequence[index].id == 0)
+        epoch--;
+    for (uint64_t at = index; at < group->sequence_length; at++)
+        group->sent_placed[group->sequence[at].id] = false;
+    group->sequence_length = index;
+    group->released = index - 1;
+    for (epoch++; epoch < GROUP_EPOCHS_MAX; epoch++)
+        group->views[epoch].count = 0;
+}
+
 void group_wipe(struct group *group, uint8_t i)
 {
     struct node *node = &group->nodes[i];

@@ -132,6 +132,8 @@ void group_start_outside(struct group *group, uint8_t i, bool added);
  * whether a save on its way got through. */
 void group_crash(struct group *group, uint8_t i, uint32_t keep_unstored, bool saved);
 void group_power_cut(struct group *group, uint8_t i, uint32_t keep); /* also of what was stored */
+/* Power cuts have taken from everybody what had this index and all behind it, views too. */
+void group_lost(struct group *group, uint64_t index);
 void group_wipe(struct group *group, uint8_t i); /* of one that is down: a new, empty disk */
 void group_death(struct group *group, uint8_t i, uint8_t dead); /* a true notice reaches i */
 void group_connect(struct group *group, uint8_t i, uint8_t j);

@@ -467,6 +467,29 @@ Test(views, a_candidate_keeps_its_word)
     end(group);
 }
 
+/* Two members, and time in small steps, until one frame of this type has been carried; nothing
+ * after it. */
+static void step_until_carried(struct group *group, uint16_t type)
+{
+    uint64_t before = group->counts[type];
+    for (int step = 1; step < 4000 && group->counts[type] == before; step++) {
+        group->now_ns += UINT64_C(1000000);
+        for (uint8_t i = 0; i < 2; i++) {
+            group_clock(group, i);
+            if (step % 50 == 0)
+                group_tick(group, i);
+            (void)group_save(group, i);
+            (void)group_store(group, i, 8);
+            (void)group_apply(group, i, 8);
+            group_turn(group, i);
+        }
+        for (uint8_t i = 0; i < 2; i++)
+            while (group->counts[type] == before && group_carry(group, i, (uint8_t)(1 - i)))
+                ;
+    }
+    cr_assert_gt(group->counts[type], before, "it went:\n%s", group_story(group));
+}
+
 /* The proposer loses power when the other one has installed what it decided, and with it messages
  * that are in the cut. Without its vote the other one could not go on. */
 Test(views, who_lost_messages_by_a_power_cut_still_votes)
@@ -474,24 +497,7 @@ Test(views, who_lost_messages_by_a_power_cut_still_votes)
     struct group *group = founded_with(GCS_DURABILITY_MEMORY, 3, 3, 0);
     send(group, 0, 5);
     group_crash(group, 2, 0, false);
-    uint64_t installs = group->counts[GCS_FRAME_INSTALL];
-    for (int step = 1; step < 400 && group->counts[GCS_FRAME_INSTALL] == installs; step++) {
-        group->now_ns += UINT64_C(5000000);
-        for (uint8_t i = 0; i < 2; i++) {
-            group_clock(group, i);
-            if (step % 10 == 0)
-                group_tick(group, i);
-            (void)group_save(group, i);
-            (void)group_store(group, i, 8);
-            (void)group_apply(group, i, 8);
-            group_turn(group, i);
-        }
-        while (group_carry(group, 1, 0))
-            ;
-        while (group->counts[GCS_FRAME_INSTALL] == installs && group_carry(group, 0, 1))
-            ;
-    }
-    cr_assert_gt(group->counts[GCS_FRAME_INSTALL], installs);
+    step_until_carried(group, GCS_FRAME_INSTALL);
     group_power_cut(group, 0, 2);
     group_settle(group);
     cr_assert_eq(group_epoch(group, 1), 2, "it went:\n%s", group_story(group));
@@ -664,5 +670,250 @@ Test(views, what_nobody_else_has_is_void)
     group_start(group, 0);
     cr_assert(group_converge(group), "%s", group->violation);
     cr_assert_not(group->sent_placed[1]);
+    end(group);
+}
+
+static void wait_and_revive(struct group *group)
+{
+    for (int i = 0; i < 6; i++) {
+        group_wait(group, 2000);
+        group_revive(group);
+        group_connect_all(group);
+    }
+}
+
+/* Power fails at all with data: who has most founds the next view, and the others join it. */
+Test(views, where_all_have_lost_something_the_longest_goes_on)
+{
+    struct group *group = founded_with(GCS_DURABILITY_MEMORY, 3, 3, 0);
+    send(group, 0, 5);
+    group_crash(group, 2, 0, false);
+    group_wait(group, 1000);
+    send(group, 0, 2);
+    group_power_cut(group, 0, 3);
+    group_power_cut(group, 1, 2);
+    group_lost(group, 5);
+    group_start(group, 0);
+    group_start(group, 1);
+    group_connect(group, 0, 1);
+    wait_and_revive(group);
+    expect_view(group, 0, 3, 4);
+    send(group, 0, 1);
+    cr_assert_eq(group->nodes[1].released, group->nodes[0].delivered);
+    group_start(group, 2);
+    end(group);
+}
+
+/* What was accepted is proposed again, whoever may know of more messages. */
+Test(views, an_accepted_proposal_waits_for_nobody_that_it_leaves_out)
+{
+    struct group *group = founded_with(GCS_DURABILITY_MEMORY, 3, 3, 0);
+    send(group, 0, 5);
+    group_crash(group, 2, 0, false);
+    step_until_carried(group, GCS_FRAME_ACCEPTED);
+    group_power_cut(group, 0, 4);
+    group_power_cut(group, 1, 4);
+    group_lost(group, 6);
+    group_start(group, 0);
+    group_start(group, 1);
+    group_connect(group, 0, 1);
+    wait_and_revive(group);
+    expect_view(group, 0, 3, 4);
+    group_start(group, 2);
+    end(group);
+}
+
+/* The next view is decided, and none of its members has all of the cut: what their logs hold of it
+ * is not lost for that. */
+Test(views, what_the_logs_hold_survives_an_outage_in_a_change_of_view)
+{
+    struct group *group = founded_with(GCS_DURABILITY_MEMORY, 2, 2, 0);
+    send(group, 0, 5);
+    group_crash(group, 1, 0, false);
+    group_start(group, 1);
+    group_connect(group, 0, 1);
+    step_until_carried(group, GCS_FRAME_PROPOSE);
+    for (int i = 0; i < 2; i++)
+        (void)group_save(group, 1);
+    group_power_cut(group, 0, 4);
+    group_power_cut(group, 1, 4);
+    group_lost(group, 6);
+    group_start(group, 0);
+    group_start(group, 1);
+    group_connect(group, 0, 1);
+    wait_and_revive(group);
+    expect_view(group, 0, 3, 0);
+    for (uint32_t id = 1; id <= 4; id++)
+        cr_assert(group->sent_placed[id], "%u; it went:\n%s", id, group_story(group));
+    end(group);
+}
+
+/* The one with data differs from a witness of a lower node id. */
+Test(views, a_witness_does_not_say_what_is_usual)
+{
+    struct group *group = founded(3, 3, 1);
+    send(group, 1, 2);
+    group_crash(group, 2, 0, false);
+    group_wait(group, 2000);
+    expect_view(group, 1, 3, 4);
+    group_crash(group, 1, 0, false);
+    group->config.limits.window_messages = 16;
+    group_start(group, 1);
+    group->config.limits.window_messages = 8;
+    group_connect_all(group);
+    group_wait(group, 3000);
+    cr_assert(group->nodes[1].running, "it went:\n%s", group_story(group));
+    cr_assert_str_empty(group->violation, "%s", group->violation);
+    group_destroy(group);
+}
+
+Test(views, one_that_is_configured_otherwise_does_not_join)
+{
+    struct group *group = founded(3, 3, 0);
+    group_crash(group, 0, 0, false);
+    group->config.limits.window_messages = 16;
+    group_start(group, 0);
+    group_connect_all(group);
+    group_wait(group, 2000);
+    expect_view(group, 1, 6, 1);
+    group_revive(group);
+    group_connect_all(group);
+    group_wait(group, 1000);
+    cr_assert_eq(group->nodes[0].life, LIFE_FAILED, "%s", group->nodes[0].reason);
+    expect_view(group, 1, 6, 1);
+    group->config.limits.window_messages = 8;
+    group_cut(group, 0, 1);
+    group_cut(group, 0, 2);
+    group_start_outside(group, 0, false);
+    end(group);
+}
+
+/* 2 was away, is being fed, and its disk gives nothing before its removal. */
+static struct group *one_that_is_fed(void)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 1);
+    group_flush(group, 2);
+    group_isolate(group, 4);
+    group_wait(group, 1000);
+    send(group, 0, 5);
+    group_connect_all(group);
+    group_wait(group, 100);
+    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    group->nodes[0].fetches_hang = group->nodes[1].fetches_hang = true;
+    group_revive(group);
+    return group;
+}
+
+Test(views, one_that_is_removed_while_it_is_fed_stays_away)
+{
+    struct group *group = one_that_is_fed();
+    group_connect_all(group);
+    group_wait(group, 200);
+    cr_assert_eq(group_remove(group, 0, 2), 0);
+    group_wait(group, 500);
+    expect_view(group, 0, 3, 0);
+    group->nodes[0].fetches_hang = group->nodes[1].fetches_hang = false;
+    group_wait(group, 6000);
+    cr_assert_eq(group->nodes[2].life, LIFE_REMOVED, "%s", group_story(group));
+    expect_view(group, 0, 3, 0);
+    end(group);
+}
+
+/* The group lost its end, and went on from there. */
+Test(views, one_that_is_fed_what_does_not_follow_begins_anew)
+{
+    struct group *group = one_that_is_fed();
+    group_connect(group, 0, 2);
+    group_wait(group, 150);
+    const struct node *joiner = &group->nodes[2];
+    struct gcs_frame feed = {.type = GCS_FRAME_FEED,
+                             .epoch = gcs_core_epoch(joiner->core) + 1,
+                             .index = joiner->delivered + 1,
+                             .seq = 1,
+                             .ts = 77};
+    group_forge(group, 0, 2, &feed, group->payloads[1]);
+    cr_assert_eq(joiner->life, LIFE_OUT);
+    group->nodes[0].fetches_hang = group->nodes[1].fetches_hang = false;
+    end(group);
+}
+
+/* It was fed by one that had delivered more, or has more than the group. */
+Test(views, a_joiner_that_is_ahead_wedges_nobody)
+{
+    struct group *group = founded(4, 3, 0);
+    send(group, 0, 5);
+    group_start_outside(group, 3, true);
+    group_connect(group, 0, 3);
+    group_connect(group, 1, 3);
+    group_connect(group, 2, 3);
+    struct gcs_frame join = {.type = GCS_FRAME_JOIN,
+                             .epoch = 1,
+                             .flags = GCS_FLAG_ADDED | GCS_FLAG_STATE,
+                             .index = 50,
+                             .limits = group->config.limits};
+    for (int i = 0; i < 40; i++) {
+        if (i % 10 == 0)
+            group_forge(group, 3, 0, &join, NULL);
+        group_wait(group, 50);
+        cr_assert(group->nodes[0].running, "it went:\n%s", group_story(group));
+    }
+    end(group);
+}
+
+/* How long the group stands still in one piece, in ms, of 20 s. */
+static unsigned longest_wedge(struct group *group)
+{
+    unsigned longest = 0, now = 0;
+    for (int i = 0; i < 400; i++) {
+        group_wait(group, GROUP_HEARTBEAT_MS);
+        now = group->nodes[0].running ? 0 : now + GROUP_HEARTBEAT_MS;
+        longest = now > longest ? now : longest;
+    }
+    return longest;
+}
+
+Test(views, joiners_that_hang_stop_the_group_one_at_a_time)
+{
+    struct group *group = founded(6, 2, 0);
+    send(group, 0, 3);
+    for (uint8_t i = 2; i < 6; i++)
+        group_start_outside(group, i, true);
+    group_connect_all(group);
+    group_wait(group, 100);
+    for (uint8_t i = 2; i < 6; i++)
+        group->nodes[i].saves_hang = true;
+    group_revive(group);
+    group_connect_all(group);
+    unsigned wedge = longest_wedge(group);
+    cr_assert_leq(wedge, 1000, "%u ms", wedge);
+    cr_assert_geq(wedge, 500, "none was tried");
+    for (uint8_t i = 2; i < 6; i++)
+        group->nodes[i].saves_hang = false;
+    end(group);
+}
+
+/* Its link breaks when the group is wedged for it, and comes back: nothing is on its way to it. */
+Test(views, a_candidate_that_lost_its_link_is_left_out_at_once)
+{
+    struct group *group = founded(4, 3, 0);
+    send(group, 0, 3);
+    group_start_outside(group, 3, true);
+    group_connect_all(group);
+    group_wait(group, 100);
+    for (uint8_t i = 0; i < 3; i++)
+        group->nodes[i].saves_hang = true;
+    group_revive(group);
+    group_connect_all(group);
+    group_wait(group, 100);
+    cr_assert_not(group->nodes[0].running, "it went:\n%s", group_story(group));
+    for (uint8_t i = 0; i < 3; i++)
+        group_cut(group, i, 3);
+    group_connect_all(group);
+    for (uint8_t i = 0; i < 3; i++)
+        group->nodes[i].saves_hang = false;
+    group_wait(group, 200);
+    cr_assert_eq(group->views[2].count, 3, "it went:\n%s", group_story(group));
+    cr_assert(group->nodes[0].running);
     end(group);
 }
