@@ -48,7 +48,8 @@ static bool leave(struct faults *faults, uint32_t member, bool back)
     struct cluster *cluster = faults->cluster;
     struct seat *seat = &cluster->seats[member];
     if (!cluster->members[member].up || !seat->belongs || seat->leaving || !has_company(cluster) ||
-        (!back && data_seats(cluster) < 3) || !cluster->load_ops->leave(cluster, member, back))
+        (!back && (data_seats(cluster) < 3 || seat_is_needed(cluster, member))) ||
+        !cluster->load_ops->leave(cluster, member, back))
         return false;
     world_note(&cluster->world, "%s is asked to leave%s", cluster->members[member].name,
                back ? " for a while" : "");
@@ -63,6 +64,7 @@ static bool remove_one(struct faults *faults, uint32_t member)
     struct seat *seat = &cluster->seats[member];
     uint32_t by = (uint32_t)fault_draw(faults, cluster->member_count);
     if (!seat->belongs || by == member || !cluster->members[by].up || data_seats(cluster) < 3 ||
+        seat_is_needed(cluster, member) ||
         !cluster->load_ops->remove(cluster, by, (uint8_t)(member + 1)))
         return false;
     world_note(&cluster->world, "%s removes %s", cluster->members[by].name,

@@ -95,6 +95,8 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     if (self) {
         node->outside = false;
         seat_inside(node->cluster, node->member);
+    } else {
+        seat_hears(node->cluster, node->member, view);
     }
     order_load_view(node->cluster, node->member, view, self);
     note(node, TRAP_VIEW);

@@ -165,6 +165,8 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     checks_view(&cluster->checks, member_of_host(node->host), view, self, rank);
     if (self)
         seat_inside(cluster, member_of_host(node->host));
+    else
+        seat_hears(cluster, member_of_host(node->host), view);
 }
 
 static void on_running(void *user, bool running)

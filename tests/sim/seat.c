@@ -16,6 +16,15 @@ void seat_incarnation(struct cluster *cluster, uint32_t member)
     seat->incarnation_random = prng_next(&cluster->world.prng);
 }
 
+static uint32_t staying(const struct cluster *cluster)
+{
+    uint32_t set = 0;
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->seats[i].belongs && !cluster->seats[i].added && !cluster->seats[i].leaving)
+            set |= 1u << i;
+    return set;
+}
+
 void seat_add(struct cluster *cluster, uint32_t member)
 {
     struct seat *seat = &cluster->seats[member];
@@ -23,7 +32,10 @@ void seat_add(struct cluster *cluster, uint32_t member)
     world_note(&cluster->world, "%s has an empty disk and is added", host->name);
     host_wipe(host);
     checks_wiped(&cluster->checks, member);
-    *seat = (struct seat){.belongs = true, .added = true, .store = (uint8_t)(seat->store + 1)};
+    *seat = (struct seat){.belongs = true,
+                          .added = true,
+                          .store = (uint8_t)(seat->store + 1),
+                          .knows = staying(cluster) & ~(1u << member)};
     cluster->load_ops->format(cluster, member);
 }
 
@@ -56,4 +68,21 @@ void seat_inside(struct cluster *cluster, uint32_t member)
 {
     cluster->joins += cluster->seats[member].added;
     cluster->seats[member].added = false;
+}
+
+void seat_hears(struct cluster *cluster, uint32_t member, const struct gcs_view *view)
+{
+    for (uint32_t k = 0; k < view->member_count; k++)
+        cluster->seats[member].knows |= 1u << (view->members[k].node - 1);
+}
+
+bool seat_is_needed(const struct cluster *cluster, uint32_t member)
+{
+    uint32_t others = staying(cluster) & ~(1u << member);
+    for (uint32_t i = 0; i < cluster->member_count; i++) {
+        const struct seat *seat = &cluster->seats[i];
+        if (i != member && seat->belongs && seat->added && !(seat->knows & others))
+            return true;
+    }
+    return false;
 }

@@ -12,6 +12,7 @@ struct seat {
     bool to_remove; /* the others were asked to remove it */
     bool leaving;   /* it was asked to leave for good, or the others to remove it */
     uint8_t store;  /* generation of its disk: part of its store id */
+    uint32_t knows; /* set of machines that it was told of, or heard of since */
     uint64_t incarnation_count, incarnation_random;
 };
 
@@ -33,5 +34,12 @@ void seat_stays(struct cluster *cluster, uint32_t member);
 
 /* It is in a view: it was not added in vain. */
 void seat_inside(struct cluster *cluster, uint32_t member);
+
+/* Outside it has heard of a view, and remembers whom it consists of. */
+void seat_hears(struct cluster *cluster, uint32_t member, const struct gcs_view *view);
+
+/* Whether somebody who was added, and is in no view yet, knows nobody else who stays. No operator
+ * takes that one away: nothing leads the other to the group. */
+bool seat_is_needed(const struct cluster *cluster, uint32_t member);
 
 #endif
