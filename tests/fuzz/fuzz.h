@@ -27,6 +27,10 @@ extern const struct fuzz_target fuzz_request, fuzz_reply, fuzz_batch, fuzz_diren
     fuzz_death, fuzz_stream, fuzz_gcs_frame, fuzz_gcs_state, fuzz_gcs_core, fuzz_record,
     fuzz_metafile, fuzz_identity, fuzz_segment;
 
+/* Some bytes of a valid input, one to four times: flip, overwrite, cut off, repeat. */
+struct prng;
+void fuzz_damage(struct buffer *input, struct prng *prng);
+
 /* The property of all encodings here: what decodes encodes to the same bytes. */
 void fuzz_must_equal(const struct buffer *encoding, const uint8_t *bytes, size_t count);
 

@@ -26,31 +26,6 @@ static void run(const struct fuzz_target *target, const uint8_t *bytes, size_t c
     free(exact);
 }
 
-/* Flip, overwrite, cut out, repeat. */
-static void damage(struct buffer *input, struct prng *prng)
-{
-    for (unsigned i = (unsigned)prng_below(prng, 4) + 1; i > 0 && input->bytes > 0; i--) {
-        size_t at = prng_below(prng, input->bytes);
-        switch (prng_below(prng, 5)) {
-        case 0:
-            input->data[at] ^= (uint8_t)(1u << prng_below(prng, 8));
-            break;
-        case 1:
-            input->data[at] = (uint8_t)prng_next(prng);
-            break;
-        case 2:
-            input->data[at] = prng_chance(prng, 1, 2) ? 0xff : 0;
-            break;
-        case 3:
-            input->bytes = at;
-            break;
-        default:
-            buffer_reserve(input, input->bytes - at);
-            buffer_append(input, input->data + at, input->bytes - at);
-        }
-    }
-}
-
 static unsigned replay_seeds(const struct fuzz_target *target)
 {
     struct buffer seed, input;
@@ -65,7 +40,7 @@ static unsigned replay_seeds(const struct fuzz_target *target)
         for (unsigned round = 0; round < ROUNDS; round++) {
             buffer_clear(&input);
             buffer_append(&input, seed.data, seed.bytes);
-            damage(&input, &prng);
+            fuzz_damage(&input, &prng);
             run(target, input.data, input.bytes);
         }
     }
