@@ -61,3 +61,18 @@ killed_by_9()   # node, times: its supervisor has seen it
 {
     [ "$(grep -c 'was killed by signal 9' "$work/r$1/log")" -ge "$2" ]
 }
+
+descriptors() { ls "/proc/$(worker_pid "$1")/fd" | wc -l; }   # node: how many its worker has
+
+resident_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(worker_pid "$1")/status"; }   # node: of its worker
+
+# --- somebody who does not keep to the protocol: see hostile.h ---
+
+# Sets hostile_closed: how many connections the node has to have counted as strangers'.
+hostile()   # kind, node, another member
+{
+    # shellcheck disable=SC2046
+    $(place_of client) timeout 60 "$build/tests/cluster/hostile" "$1" "$(address "$2")" "$(address "${3:-$(($2 % replicas + 1))}")" $((SEED + $2)) \
+        >"$work/hostile.out" 2>"$work/hostile.log" || fail "$1 at node $2: $(cat "$work/hostile.log")"
+    hostile_closed=$(sed -n 's/ closed$//p' "$work/hostile.out")
+}
