@@ -17,6 +17,7 @@
 #include "mds/standing.h"
 #include "mds/txn.h"
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/prng.h"
 #include "store/cache.h"
 
@@ -142,6 +143,7 @@ struct proposal {
 
 struct submit {
     struct waiting *by_key;
+    uint64_t hash_seed;
     STAILQ_HEAD(, proposal) backlog;
     uint64_t backlog_bytes;
     struct blob *unsent; /* a batch that the group did not take yet */
@@ -326,6 +328,12 @@ static inline bool replica_is_live(const struct replica *replica)
 {
     return (replica->phase == REPLICA_SERVING || replica->phase == REPLICA_STOPPING) &&
            replica->gcs && !replica->outside.ending;
+}
+
+/* Key of the hash of tables that names from clients index: nobody outside can know it. */
+static inline uint64_t replica_hash_seed(const struct replica *replica)
+{
+    return hash64(replica->config.random, sizeof replica->config.random);
 }
 
 /* Bring the record that a transaction missed into the cache; `wait` as cache_fetch. */

@@ -119,7 +119,7 @@ static int open_cache(struct replica *replica, struct error *error)
         .store = replica->store,
         .bytes_max = replica->config.cache_bytes,
         .mark = index,
-        .hash_seed = hash64(replica->config.random, sizeof replica->config.random),
+        .hash_seed = replica_hash_seed(replica),
         .user = replica,
         .flushed = on_flushed,
         .failed = on_cache_failed,

@@ -35,11 +35,18 @@ static struct waiting_key key_of(const struct proto_request *request)
     return key;
 }
 
+/* Clients choose the keys, so the hash has one that they can't know. */
+static unsigned key_hash(const struct submit *submit, const struct waiting_key *key)
+{
+    return (unsigned)hash64_seeded(key, sizeof *key, submit->hash_seed);
+}
+
 static struct waiting *waiting_find(struct submit *submit, const struct proto_request *request)
 {
     struct waiting_key key = key_of(request);
+    unsigned hash = key_hash(submit, &key);
     struct waiting *waiting;
-    HASH_FIND(hh, submit->by_key, &key, sizeof key, waiting);
+    HASH_FIND_BYHASHVALUE(hh, submit->by_key, &key, sizeof key, hash, waiting);
     return waiting;
 }
 
@@ -71,7 +78,8 @@ static struct waiting *waiting_create(struct submit *submit, const struct proto_
     if (!waiting)
         return NULL;
     waiting->key = key_of(request);
-    HASH_ADD(hh, submit->by_key, key, sizeof waiting->key, waiting);
+    unsigned hash = key_hash(submit, &waiting->key);
+    HASH_ADD_BYHASHVALUE(hh, submit->by_key, key, sizeof waiting->key, hash, waiting);
     return waiting;
 }
 
@@ -300,7 +308,7 @@ void submit_released(struct replica *replica, struct ordered *ordered)
 void submit_init(struct replica *replica)
 {
     struct submit *submit = &replica->submit;
-    *submit = (struct submit){0};
+    *submit = (struct submit){.hash_seed = replica_hash_seed(replica)};
     STAILQ_INIT(&submit->backlog);
     submit->task = (struct loop_task){.run = submit_run, .phase = LOOP_PHASE_SUBMIT};
 }
