@@ -63,7 +63,7 @@ must_stop()   # seconds, node, pattern of its reason
 disk_faulty()   # node. A path with a space can't be preloaded, so a copy is
 {
     cp "$build/tests/cluster/disk_fault.so" "$work/"
-    environment_of[$1]="env LD_PRELOAD=$work/disk_fault.so DISK_FAULT=$work/fault$1"
+    environment_of[$1]="env LD_PRELOAD=$work/disk_fault.so DISK_FAULT=$work/fault$1 DISK_FAULT_POWER=$work/r$1/disk"
 }
 
 fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT
@@ -75,10 +75,12 @@ fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT
 
 fault_fired() { stat -c %s "$work/fault$1.fired" 2>/dev/null || echo 0; }
 
+struck() { [ "$(fault_fired "$1")" -gt 0 ]; }   # node
+
 fault_end()   # node: it has to have struck
 {
     rm -f "$work/fault$1"
-    [ "$(fault_fired "$1")" -gt 0 ] || fail "no call of replica $1 met the fault"
+    struck "$1" || fail "no call of replica $1 met the fault"
 }
 
 # --- files of a replica that is stopped ---
