@@ -15,12 +15,13 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: hostile frames|roles|client|collide HOST:PORT PEER-HOST:PORT [SEED]\n"
+    "usage: hostile frames|roles|client|collide|flood HOST:PORT PEER-HOST:PORT [SEED]\n"
     "\n"
     "  frames  what is no frame, or none that can be decoded, in each role\n"
     "  roles   whole frames from who may not send them, out of order, and of old views\n"
     "  client  sessions, sequence numbers and handles that are not its own\n"
     "  collide requests whose names have one hash, where it has no key\n"
+    "  flood   large writes and reads, and no answer is read\n"
     "\n"
     "Prints how many connections the replica has to have counted as strangers'.\n"
     "Exit code: 0 the replica did as it has to; 1 it did not; 2 wrong usage.\n";
@@ -60,16 +61,17 @@ void hostile_open(struct hostile *h)
         hostile_fail("cannot connect to %s: %s", h->address, strerror(errno));
 }
 
-void hostile_say(struct hostile *h, const void *bytes, size_t count)
+bool hostile_say(struct hostile *h, const void *bytes, size_t count)
 {
     const char *at = bytes;
     while (count > 0) {
         ssize_t sent = send(h->fd, at, count, MSG_NOSIGNAL);
         if (sent <= 0)
-            return; /* it has hung up: heard later */
+            return false;
         at += sent;
         count -= (size_t)sent;
     }
+    return true;
 }
 
 void hostile_say_end(struct hostile *h)
@@ -78,12 +80,11 @@ void hostile_say_end(struct hostile *h)
         hostile_fail("shutdown: %s", strerror(errno));
 }
 
-void hostile_send(struct hostile *h, uint16_t type, const void *payload, size_t count)
+bool hostile_send(struct hostile *h, uint16_t type, const void *payload, size_t count)
 {
     uint8_t header[NET_FRAME_HEADER_BYTES];
     net_frame_header_make(header, type, payload, (uint32_t)count, NULL, 0);
-    hostile_say(h, header, sizeof header);
-    hostile_say(h, payload, count);
+    return hostile_say(h, header, sizeof header) && hostile_say(h, payload, count);
 }
 
 /* HOSTILE_FRAME: all of it is there. */
@@ -203,7 +204,8 @@ int main(int argc, char **argv)
     } kinds[] = {{"frames", hostile_frames},
                  {"roles", hostile_roles},
                  {"client", hostile_client},
-                 {"collide", hostile_collide}};
+                 {"collide", hostile_collide},
+                 {"flood", hostile_flood}};
     struct hostile h = {.fd = -1};
     if (argc != 4 && argc != 5) {
         fputs(help, argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);

@@ -6,7 +6,8 @@
  *
  * Files: hostile.c (connections, options), hostile_frames.c (R6: frames that are none),
  * hostile_roles.c (R8: whole frames where they don't belong), hostile_client.c (R9: sessions and
- * handles that are somebody else's), hostile_collide.c (R10: names with one hash). */
+ * handles that are somebody else's), hostile_collide.c (R10: names with one hash),
+ * hostile_flood.c (R5: much is asked for, and no answer is read). */
 #ifndef TUTTI_TESTS_CLUSTER_HOSTILE_H
 #define TUTTI_TESTS_CLUSTER_HOSTILE_H
 
@@ -48,12 +49,12 @@ __attribute__((noreturn, format(printf, 1, 2))) void hostile_fail(const char *fo
 void hostile_open(struct hostile *h);
 void hostile_close(struct hostile *h);
 
-/* Bytes as they are; a replica that has hung up is no error here. */
-void hostile_say(struct hostile *h, const void *bytes, size_t count);
+/* Bytes as they are. False: the replica has hung up, which is no error here. */
+bool hostile_say(struct hostile *h, const void *bytes, size_t count);
 /* No byte follows. */
 void hostile_say_end(struct hostile *h);
 /* A frame as it ought to be. */
-void hostile_send(struct hostile *h, uint16_t type, const void *payload, size_t count);
+bool hostile_send(struct hostile *h, uint16_t type, const void *payload, size_t count);
 
 enum hostile_answer hostile_hear(struct hostile *h, int wait_ms);
 
@@ -77,5 +78,6 @@ void hostile_frames(struct hostile *h, uint64_t seed);
 void hostile_roles(struct hostile *h, uint64_t seed);
 void hostile_client(struct hostile *h, uint64_t seed);
 void hostile_collide(struct hostile *h, uint64_t seed);
+void hostile_flood(struct hostile *h, uint64_t seed);
 
 #endif
