@@ -15,13 +15,14 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: hostile frames|roles|client|collide|flood HOST:PORT PEER-HOST:PORT [SEED]\n"
+    "usage: hostile frames|roles|client|collide|flood|links HOST:PORT PEER-HOST:PORT [SEED]\n"
     "\n"
     "  frames  what is no frame, or none that can be decoded, in each role\n"
     "  roles   whole frames from who may not send them, out of order, and of old views\n"
     "  client  sessions, sequence numbers and handles that are not its own\n"
     "  collide requests whose names have one hash, where it has no key\n"
     "  flood   large writes and reads, and no answer is read\n"
+    "  links   all names that one file may have\n"
     "\n"
     "Prints how many connections the replica has to have counted as strangers'.\n"
     "Exit code: 0 the replica did as it has to; 1 it did not; 2 wrong usage.\n";
@@ -201,11 +202,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(struct hostile *h, uint64_t seed);
-    } kinds[] = {{"frames", hostile_frames},
-                 {"roles", hostile_roles},
-                 {"client", hostile_client},
-                 {"collide", hostile_collide},
-                 {"flood", hostile_flood}};
+    } kinds[] = {{"frames", hostile_frames},   {"roles", hostile_roles}, {"client", hostile_client},
+                 {"collide", hostile_collide}, {"flood", hostile_flood}, {"links", hostile_links}};
     struct hostile h = {.fd = -1};
     if (argc != 4 && argc != 5) {
         fputs(help, argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);

@@ -7,7 +7,9 @@
  * Files: hostile.c (connections, options), hostile_frames.c (R6: frames that are none),
  * hostile_roles.c (R8: whole frames where they don't belong), hostile_client.c (R9: sessions and
  * handles that are somebody else's), hostile_collide.c (R10: names with one hash),
- * hostile_flood.c (R5: much is asked for, and no answer is read). */
+ * hostile_flood.c (R5: much is asked for, and no answer is read), hostile_links.c (R7: names beyond
+ * number).
+ */
 #ifndef TUTTI_TESTS_CLUSTER_HOSTILE_H
 #define TUTTI_TESTS_CLUSTER_HOSTILE_H
 
@@ -79,5 +81,6 @@ void hostile_roles(struct hostile *h, uint64_t seed);
 void hostile_client(struct hostile *h, uint64_t seed);
 void hostile_collide(struct hostile *h, uint64_t seed);
 void hostile_flood(struct hostile *h, uint64_t seed);
+void hostile_links(struct hostile *h, uint64_t seed);
 
 #endif
