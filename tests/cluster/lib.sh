@@ -408,7 +408,7 @@ disk_drop()   # node: as if its power went, what was not synced is gone
     xfs_io -x -c 'shutdown' "$work/r$1/disk"
 }
 
-disk_again()   # node: after disk_drop
+disk_again()   # node: after disk_drop. A worker that its supervisor had just started may need a moment to die
 {
-    umount "$work/r$1/disk" && mount -o loop "$work/r$1/image" "$work/r$1/disk"
+    wait_until 5 umount "$work/r$1/disk" && mount -o loop "$work/r$1/image" "$work/r$1/disk"
 }
