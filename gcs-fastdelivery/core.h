@@ -141,6 +141,7 @@ const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_
 
 /* What SAVE means; at most GCS_CORE_STATE_BYTES_MAX bytes. Valid until the next event. */
 const void *gcs_core_state(const struct gcs_core *core, size_t *ret_bytes);
+int gcs_core_state_epoch(const void *state, size_t bytes, uint64_t *ret_epoch) WARN_UNUSED;
 
 uint64_t gcs_core_epoch(const struct gcs_core *core);
 uint64_t gcs_core_sent(const struct gcs_core *core); /* this member's last seq */

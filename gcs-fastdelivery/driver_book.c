@@ -114,6 +114,16 @@ static int open_book(const void *state, size_t bytes, const void **ret_core, siz
     return ret->failed ? -EBADMSG : 0;
 }
 
+int gcs_state_epoch(const void *state, size_t bytes, uint64_t *ret_epoch)
+{
+    struct reader r;
+    const void *core;
+    size_t core_bytes;
+    if (open_book(state, bytes, &core, &core_bytes, &r))
+        return -EBADMSG;
+    return gcs_core_state_epoch(core, core_bytes, ret_epoch);
+}
+
 int driver_book_decode(struct gcs *gcs, const void *state, size_t bytes, const void **ret_core,
                        size_t *ret_bytes)
 {

@@ -230,6 +230,10 @@ void gcs_stored(struct gcs *gcs, uint64_t epoch, uint8_t origin, uint64_t seq);
 /* What `save` was given is on stable storage. */
 void gcs_saved(struct gcs *gcs);
 
+/* The epoch of the newest view that a state given to `save` knows of. 0; -EBADMSG: it is damaged.
+ */
+int gcs_state_epoch(const void *state, size_t bytes, uint64_t *ret_epoch) WARN_UNUSED;
+
 /* The state machine has taken in everything up to `index`. Bounds how far delivery runs ahead. */
 void gcs_applied(struct gcs *gcs, uint64_t index);
 
@@ -244,7 +248,9 @@ bool gcs_may_read(struct gcs *gcs);
 
 /* Take this member (the calling one) out of the group, in order. The caller has stopped serving;
  * `out` (GCS_OUT_REMOVED; @back: GCS_OUT_EXCLUDED, it stays among the absent ones) follows when all
- * of the next view have installed it. 0; GCS_E_NOT_RUNNING; -EBUSY: nobody else has the data. */
+ * of the next view have installed it. Said again it does no harm. One that joins, and on whose copy
+ * no view counts yet, is out (GCS_OUT_EXCLUDED) at once. 0; GCS_E_NOT_RUNNING; -EBUSY: nobody else
+ * has the data. */
 int gcs_leave(struct gcs *gcs, bool back) WARN_UNUSED;
 
 /* This incarnation ends, and says so: the others go on without it at once. It stays a member that

@@ -90,6 +90,15 @@ static void forget_voids(struct durable *d, uint64_t epoch)
     d->void_count = kept;
 }
 
+int gcs_core_state_epoch(const void *state, size_t bytes, uint64_t *ret_epoch)
+{
+    struct durable durable;
+    int code = decode(state, bytes, &durable);
+    if (code == 0)
+        *ret_epoch = durable.view.epoch;
+    return code;
+}
+
 /* The founding view where there is no state yet. */
 int save_load(struct gcs_core *core, const void *state, size_t bytes)
 {

@@ -185,8 +185,18 @@ static void say_leave(struct gcs_core *core, uint8_t node, uint16_t flags)
     action_send(core, others(core), &frame, NULL);
 }
 
+/* Nobody counts on one outside, but on a candidate. */
+static bool is_counted_on(const struct gcs_core *core)
+{
+    return !is_outside(core) || core->wanted.standing == STANDING_CANDIDATE;
+}
+
 int suspect_leave(struct gcs_core *core, bool back)
 {
+    if (core->stage != STAGE_RECOVERING && !is_counted_on(core)) {
+        action_out(core, GCS_OUT_EXCLUDED, "it joins no more");
+        return 0;
+    }
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
     if (!may_leave(core, core->self))

@@ -430,8 +430,8 @@ static void apply_run(struct replica *replica)
     struct apply *apply = &replica->apply;
     uint64_t stop_at = apply->counters.operations + OPERATIONS_PER_TURN;
     struct ordered *head;
-    while (replica_is_live(replica) && !apply->waits && (head = STAILQ_FIRST(&apply->delivered)) &&
-           (apply->in_message || !throttle(replica))) {
+    while (replica_is_live(replica) && !replica->outside.damaged && !apply->waits &&
+           (head = STAILQ_FIRST(&apply->delivered)) && (apply->in_message || !throttle(replica))) {
         if (apply->counters.operations >= stop_at) {
             loop_timer_start(&apply->again, 0); /* let sockets and timers have their turn */
             return;
@@ -440,6 +440,9 @@ static void apply_run(struct replica *replica)
         int rc = apply_one(replica, head);
         if (rc == NSPACE_MISS)
             miss(replica);
+        else if (rc == -EBADMSG)
+            outside_damaged(replica, "applying index %llu: a record can't be read",
+                            (unsigned long long)index);
         else if (rc < 0)
             replica_fail(replica, "applying index %llu: %s", (unsigned long long)index,
                          strerror(-rc));
@@ -482,7 +485,7 @@ static int load_sessions(struct replica *replica)
     replica->error.text[0] = 0;
     int rc = store_scan(replica->store, from.bytes, from.count, to.bytes, to.count, load_session,
                         replica, &replica->error);
-    return rc == 0 && replica->error.text[0] ? -EBADMSG : rc;
+    return rc == 0 && replica->error.text[0] ? -EUCLEAN : rc;
 }
 
 /* @replica: store and state record are there. */

@@ -143,7 +143,7 @@ static void on_running(void *user, bool running, const char *waiting_for)
 bool order_goes_on(const struct replica *replica)
 {
     struct gcs_status status;
-    if (!replica->running || !replica->gcs)
+    if (!replica->running || !replica->gcs || replica->outside.damaged)
         return false;
     gcs_status(replica->gcs, &status);
     return status.running && !status.waiting_for[0];

@@ -13,11 +13,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const uint64_t pause_ns_least = 100000000, pause_ns_most = 5000000000;
-static const uint64_t leave_poll_ns = 5000000, leave_patience_ns = 1000000000;
+static const uint64_t leave_poll_ns = 5000000, leave_again_ns = 100000000;
+static const uint64_t leave_patience_ns = 1000000000;
 
 /* The group has spoken for the last time: go on from the loop. */
 static void end_group(struct replica *replica, uint64_t pause_ns)
@@ -36,7 +39,9 @@ void outside_out(struct replica *replica, enum gcs_out why, const char *detail)
     if (replica->trace.out)
         replica->trace.out(replica->trace.user, why, detail);
     bool back = why == GCS_OUT_EXCLUDED && !(outside->leaving && !outside->leave_back);
-    outside->standing = why == GCS_OUT_DIVERGED ? STANDING_DIVERGED : STANDING_OUT;
+    outside->standing = why == GCS_OUT_DIVERGED ? STANDING_DIVERGED
+                        : outside->damaged      ? STANDING_DAMAGED
+                                                : STANDING_OUT;
     outside->stay_away = !back && why != GCS_OUT_DIVERGED;
     end_group(replica, 0);
 }
@@ -163,6 +168,7 @@ static int begin_transfer(struct replica *replica, struct error *error)
                   .lineage_generation = identity->lineage_generation,
                   .incarnation_count = replica->incarnation.count,
                   .incarnation_random = replica->incarnation.random},
+        .epoch_least = outside->epoch_least,
         .user = replica,
         .contacts = contacts,
         .done = received,
@@ -183,15 +189,78 @@ static int begin_transfer(struct replica *replica, struct error *error)
 }
 
 /* The new store takes the old one's place; the mark follows, so that a crash in between fetches
- * another one. */
+ * another one. A vote that was kept so far goes now. */
 static int promote(struct replica *replica, struct error *error)
 {
     struct outside *outside = &replica->outside;
-    bool keep_old = outside->standing == STANDING_DIVERGED;
+    enum replica_old old = outside->standing == STANDING_DIVERGED  ? REPLICA_OLD_DIVERGED
+                           : outside->standing == STANDING_DAMAGED ? REPLICA_OLD_DAMAGED
+                                                                   : REPLICA_OLD_REMOVED;
     end_transfer(replica);
+    int rc = 0;
+    if (outside->epoch_least)
+        rc = standing_give_up(replica->config.disk, outside->standing, error);
     outside->standing = STANDING_OUT;
+    outside->epoch_least = 0;
     outside->snapshots++;
-    return replica->config.store_promote(replica->config.store_user, keep_old, error);
+    return rc < 0 ? rc : replica->config.store_promote(replica->config.store_user, old, error);
+}
+
+/* --- a damaged store --- */
+
+static void close_damaged(struct replica *replica)
+{
+    replica_close(replica);
+    replica->outside.standing = STANDING_DAMAGED;
+}
+
+/* The store of a member can't be opened. Vote and message log may be what the group needs some day,
+ * and stay, unused, until somebody gives the state of a later view: all that was delivered in this
+ * one is part of that. */
+static int damaged_at_start(struct replica *replica, struct error *error)
+{
+    struct error of_vote = {{0}};
+    uint64_t epoch;
+    int rc = standing_epoch(replica->config.disk, &epoch, &of_vote);
+    if (rc == 0)
+        rc = standing_keep_voters(replica->config.disk, &of_vote);
+    if (rc < 0)
+        return error_set(error, rc, "%s", of_vote.text);
+    log_error("replica",
+              "%s; it is fetched anew from the others as soon as they have gone on without this "
+              "replica. If they can't: stop it and put a whole copy of its data directory in its "
+              "place, or give up what it alone has, with 'tuttictl recover' at another one",
+              error->text);
+    close_damaged(replica);
+    replica->outside.epoch_least = epoch + 1;
+    loop_timer_start(&replica->outside.again, 0);
+    return 0;
+}
+
+void outside_damaged(struct replica *replica, const char *format, ...)
+{
+    struct outside *outside = &replica->outside;
+    char text[400];
+    va_list args;
+    if (replica->phase == REPLICA_FAILED || outside->damaged)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (replica->phase == REPLICA_STOPPING) {
+        replica_fail(replica, "the store is damaged: %s", text);
+        return;
+    }
+    log_error("replica", "the store is damaged, and is fetched anew from the others: %s", text);
+    outside->damaged = true;
+    if (outside->ending && outside->standing == STANDING_OUT)
+        outside->standing = STANDING_DAMAGED;
+    if (outside->ending)
+        return;
+    outside->leave_back |= !outside->leaving;
+    outside->leaving = true;
+    outside->leave_deadline_ns = 0; /* what was begun ends elsewhere */
+    loop_timer_start(&outside->leave, 0);
 }
 
 /* --- again --- */
@@ -223,14 +292,20 @@ static int go_on(struct replica *replica, struct error *error)
     struct outside *outside = &replica->outside;
     if (outside->stay_away)
         return remove_for_good(replica, error);
-    if (outside->whole) {
-        int rc = promote(replica, error);
-        return rc < 0 ? rc : open_outside(replica, error);
-    }
+    int rc = outside->whole ? promote(replica, error) : 0;
+    if (rc < 0)
+        return rc;
     end_transfer(replica);
-    if (outside->standing == STANDING_OUT || replica->config.witness)
-        return open_outside(replica, error);
-    int rc = standing_leave(replica->config.disk, outside->standing, error);
+    if (outside->standing == STANDING_OUT || replica->config.witness) {
+        rc = open_outside(replica, error);
+        if (rc != -EUCLEAN)
+            return rc;
+        log_error("replica", "%s; it is fetched anew from the others", error->text);
+        close_damaged(replica);
+        rc = 0;
+    }
+    if (!outside->epoch_least)
+        rc = standing_leave(replica->config.disk, outside->standing, error);
     return rc < 0 ? rc : begin_transfer(replica, error);
 }
 
@@ -243,6 +318,7 @@ static void again(struct loop_timer *timer)
     replica_close(replica);
     replica->phase = REPLICA_AWAY;
     replica->outside.ending = replica->outside.leaving = false;
+    replica->outside.damaged = replica->outside.damaged_last = false;
     if (go_on(replica, &error) < 0)
         replica_fail(replica, "%.400s", error.text);
 }
@@ -266,6 +342,13 @@ int outside_start(struct replica *replica, struct error *error)
         return 0;
     }
     rc = replica_open(replica, has_store ? outside->standing : STANDING_OUT, error);
+    if (rc == -EUCLEAN && outside->standing == STANDING_IN)
+        return damaged_at_start(replica, error);
+    if (rc == -EUCLEAN) {
+        close_damaged(replica);
+        loop_timer_start(&outside->again, 0);
+        return 0;
+    }
     if (rc == 0)
         replica_begin(replica);
     return rc;
@@ -288,18 +371,37 @@ static void leave_poll(struct loop_timer *timer)
     struct outside *outside = &replica->outside;
     if (!outside->leaving || !replica_is_live(replica))
         return;
+    if (outside->damaged)
+        server_close_clients(replica->server);
     bool idle = replica->config.witness || submit_is_idle(replica);
     int rc = GCS_E_NOT_RUNNING;
     if (idle || loop_now_ns(replica->loop) >= outside->leave_deadline_ns)
         rc = gcs_leave(replica->gcs, outside->leave_back);
-    if (rc == GCS_E_NOT_RUNNING)
-        loop_timer_start(timer, leave_poll_ns);
     if (rc == -EBUSY)
         outside_stays(replica);
+    if (outside->leaving) /* a view that was under way may not have heard of it */
+        loop_timer_start(timer, rc == GCS_E_NOT_RUNNING ? leave_poll_ns : leave_again_ns);
+}
+
+/* What it has may be all that there is: nothing is given up. One that joins may be fed from memory,
+ * and then it can leave. */
+static void stays_damaged(struct replica *replica)
+{
+    if (replica->outside.damaged_last)
+        return;
+    replica->outside.damaged_last = true;
+    log_error("replica",
+              "the store is damaged, and nobody else has the data: it waits for another replica "
+              "that joins. If none can: stop it and put a whole copy of its data directory in its "
+              "place, or give up what it alone has, with 'tuttictl recover' at another one");
 }
 
 void outside_stays(struct replica *replica)
 {
+    if (replica->outside.damaged) {
+        stays_damaged(replica);
+        return;
+    }
     replica->outside.leaving = false;
     log_warning("replica", "it stays in the group: meanwhile nobody else has the data");
     if (replica->trace.stays)
@@ -356,6 +458,8 @@ int replica_force(struct replica *replica, uint64_t lineage_random, uint64_t *re
     struct identity *identity = &replica->identity;
     if (order_goes_on(replica))
         return error_set(error, -EBUSY, "its epoch runs");
+    if (replica->outside.damaged)
+        return error_set(error, -EINVAL, "its store is damaged");
     if (replica->config.witness || !replica->gcs || !replica->in_view)
         return error_set(error, -EINVAL,
                          "only a member with data can be the first of a new lineage");

@@ -84,7 +84,10 @@ void read_failed(struct read *read, int code)
     struct replica *replica = read->replica;
     const char *name = proto_op_info(read->request.op.code)->name;
     read_destroy(read);
-    replica_fail(replica, "reading (%s): %s", name, strerror(-code));
+    if (code == -EBADMSG)
+        outside_damaged(replica, "reading (%s): a record can't be read", name);
+    else
+        replica_fail(replica, "reading (%s): %s", name, strerror(-code));
 }
 
 static void fetched(struct cache_wait *wait)

@@ -28,6 +28,9 @@ enum replica_store {
     REPLICA_STORE_INCOMING, /* next to the current one, empty; what was there is removed */
 };
 
+/* What becomes of a store that another one replaces. */
+enum replica_old { REPLICA_OLD_REMOVED, REPLICA_OLD_DIVERGED, REPLICA_OLD_DAMAGED };
+
 struct replica_config {
     struct loop *loop;
     struct net_transport *transport; /* borrowed */
@@ -35,8 +38,8 @@ struct replica_config {
     int (*store_open)(void *user, enum replica_store which, struct store **ret_store,
                       struct error *error);
     /* The incoming store takes the current one's place, at once or not at all; both are closed.
-     * @keep_old: the old one is put aside, as evidence. */
-    int (*store_promote)(void *user, bool keep_old, struct error *error);
+     * @old: where it diverged or is damaged it is put aside, as evidence. */
+    int (*store_promote)(void *user, enum replica_old old, struct error *error);
     void *store_user;
     const char *listen; /* address for members, clients and operators */
     uint8_t node;

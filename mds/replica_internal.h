@@ -236,11 +236,14 @@ struct outside {
     struct store *incoming;
     struct transfer_receive *receive;
     bool whole;              /* `incoming` is, and waits for its promotion */
+    uint64_t epoch_least;    /* not 0: it has a vote still, and takes the state of no older epoch */
     uint32_t snapshots;      /* promoted since it was last in a view */
     struct loop_timer leave; /* asks to leave once nothing is on its way */
     bool ending;             /* the group has called for the last time */
     bool leaving, leave_back;
     uint64_t leave_deadline_ns;
+    bool damaged;      /* the store: nothing is applied or read any more, and it leaves */
+    bool damaged_last; /* nobody else has the data */
 };
 
 struct replica {
@@ -316,6 +319,9 @@ void outside_out(struct replica *replica, enum gcs_out why, const char *detail);
 void outside_stays(struct replica *replica);
 /* Outside, and whenever the group has changed: of whom it consists. */
 void outside_note_contacts(struct replica *replica);
+/* The store is found to be damaged: leave the group, and be built anew by it. From anywhere. */
+__attribute__((format(printf, 2, 3))) void outside_damaged(struct replica *replica,
+                                                           const char *format, ...);
 void outside_snapshot_needed(struct replica *replica, const struct gcs_member *sponsor);
 /* The first opening: as the disk says, which may be none at all but a transfer. Blocks. */
 int outside_start(struct replica *replica, struct error *error) WARN_UNUSED;

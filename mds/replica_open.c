@@ -62,7 +62,10 @@ static void on_flushed(void *user, uint64_t mark, bool durable)
 
 static void on_cache_failed(void *user, int code, const char *detail)
 {
-    replica_fail(user, "the store: %s", detail);
+    if (code == -EUCLEAN)
+        outside_damaged(user, "%s", detail);
+    else
+        replica_fail(user, "the store: %s", detail);
 }
 
 static int open_store(struct replica *replica, struct error *error)
@@ -76,12 +79,12 @@ static int open_store(struct replica *replica, struct error *error)
         return error_wrap(error, rc, "the store");
     rc = store_get(replica->store, key.bytes, key.count, &value, &bytes, error);
     if (rc == STORE_ABSENT)
-        return error_set(error, -EBADMSG, "the store holds no state record: it is not whole");
+        return error_set(error, -EUCLEAN, "the store holds no state record: it is not whole");
     if (rc < 0)
         return error_wrap(error, rc, "the store's state record");
     rc = record_read_state(value, bytes, &replica->apply.record);
     free(value);
-    return rc < 0 ? error_set(error, rc, "the store's state record is damaged") : 0;
+    return rc < 0 ? error_set(error, -EUCLEAN, "the store's state record is damaged") : 0;
 }
 
 static struct gcs_position applied_position(const struct replica *replica)
@@ -168,6 +171,11 @@ static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
     return gcs_contacts(replica->gcs, to);
 }
 
+static void on_sender_damaged(void *user, const char *detail)
+{
+    outside_damaged(user, "%s", detail);
+}
+
 static int open_sender(struct replica *replica, struct error *error)
 {
     const struct transfer_sender_config config = {
@@ -176,6 +184,7 @@ static int open_sender(struct replica *replica, struct error *error)
         .user = replica,
         .reaches = on_reaches,
         .contacts = on_contacts,
+        .damaged = on_sender_damaged,
     };
     int rc = transfer_sender_create(&config, &replica->sender);
     return rc < 0 ? error_set(error, rc, "no memory for transfers") : 0;

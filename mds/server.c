@@ -129,6 +129,10 @@ static void hello_transfer(struct server_conn *c, const struct net_hello *hello)
         server_conn_refuse(c, "this replica does not run");
         return;
     }
+    if (replica->outside.damaged) {
+        server_conn_refuse(c, "the store of this replica is damaged");
+        return;
+    }
     if (memcmp(hello->cluster, identity->cluster, sizeof hello->cluster) != 0 ||
         hello->lineage_random != identity->lineage_random ||
         hello->lineage_generation != identity->lineage_generation) {

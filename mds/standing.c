@@ -31,11 +31,24 @@ int standing_read(struct disk *disk, const struct identity *identity, enum stand
     if (rc < 0)
         return rc;
     if (rc == 0)
-        *ret_standing = first == STANDING_EMPTY || first == STANDING_DIVERGED ? (enum standing)first
-                                                                              : STANDING_OUT;
+        *ret_standing =
+            first > STANDING_OUT && first <= STANDING_DAMAGED ? (enum standing)first : STANDING_OUT;
     else if (identity->standing == IDENTITY_ADDED)
         *ret_standing = STANDING_EMPTY;
     return 0;
+}
+
+int standing_epoch(struct disk *disk, uint64_t *ret_epoch, struct error *error)
+{
+    void *content;
+    size_t bytes;
+    *ret_epoch = 0;
+    int rc = metafile_read(disk, "group", &content, &bytes, error);
+    if (rc != 0)
+        return rc == METAFILE_ABSENT ? 0 : rc;
+    rc = gcs_state_epoch(content, bytes, ret_epoch);
+    free(content);
+    return rc < 0 ? error_set(error, rc, "the file group is damaged") : 0;
 }
 
 static int wipe_log(void *user, const char *name)
@@ -62,7 +75,7 @@ int standing_keep_contacts(struct disk *disk, const void *state, size_t bytes, s
 }
 
 /* The vote's file knows the other nodes' addresses: whom to ask to be let in again. */
-static int keep_voters(struct disk *disk, struct error *error)
+int standing_keep_voters(struct disk *disk, struct error *error)
 {
     void *content;
     size_t bytes;
@@ -86,10 +99,14 @@ int standing_contacts(struct disk *disk, void **ret_state, size_t *ret_bytes, st
 
 int standing_leave(struct disk *disk, enum standing standing, struct error *error)
 {
+    int rc = standing_keep_voters(disk, error);
+    return rc < 0 ? rc : standing_give_up(disk, standing, error);
+}
+
+int standing_give_up(struct disk *disk, enum standing standing, struct error *error)
+{
     uint8_t mark = (uint8_t)standing;
     int rc = metafile_write(disk, "outside", &mark, sizeof mark, error);
-    if (rc == 0)
-        rc = keep_voters(disk, error);
     if (rc < 0)
         return rc;
     rc = wipe(disk);

@@ -29,6 +29,8 @@ static void put(json_t *object, const char *key, json_t *value)
 
 static const char *serving_name(const struct replica *replica)
 {
+    if (replica->outside.damaged)
+        return "damaged";
     switch (replica_standing(replica)) {
     case REPLICA_JOINING:
         return "joining";

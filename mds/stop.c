@@ -41,7 +41,7 @@ static void flush(struct replica *replica)
 {
     replica->stop.stage = STOP_FLUSHING;
     replica->stop.flush.done = flushed;
-    if (!replica->cache)
+    if (!replica->cache || replica->outside.damaged) /* which takes in nothing more */
         flushed(&replica->stop.flush);
     else if (cache_sync(replica->cache, &replica->stop.flush) < 0)
         replica_fail(replica, "no memory to flush the store");

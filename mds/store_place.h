@@ -8,6 +8,7 @@
 #ifndef TUTTI_MDS_STORE_PLACE_H
 #define TUTTI_MDS_STORE_PLACE_H
 
+#include "mds/replica.h"
 #include "store/disk.h"
 
 enum { STORE_PLACE_BYTES = 4096 }; /* room for a path; @data is shorter by 64 */
@@ -21,9 +22,10 @@ int store_place_current(struct disk *disk, const char *data, char directory[STOR
 int store_place_incoming(struct disk *disk, const char *data, char directory[STORE_PLACE_BYTES],
                          struct error *error) WARN_UNUSED;
 
-/* From now on the incoming one is the current one. The old one is removed, or kept as diverged-N.
+/* From now on the incoming one is the current one. The old one is removed, or kept as diverged-N or
+ * damaged-N; of each kind there is one at most, the newest.
  * -ENOENT: nothing has come in, and nothing was changed; otherwise errors as above. */
-int store_place_promote(struct disk *disk, const char *data, bool keep_old,
+int store_place_promote(struct disk *disk, const char *data, enum replica_old old,
                         struct error *error) WARN_UNUSED;
 
 #endif

@@ -36,6 +36,7 @@ struct transfer_sender_config {
     bool (*reaches)(void *user, uint64_t index);
     /* Of whom the group consists (gcs_contacts); returns the bytes. */
     size_t (*contacts)(void *user, uint8_t to[GCS_STATE_BYTES_MAX]);
+    void (*damaged)(void *user, const char *detail); /* the store is */
 };
 /* @config: copied. 0 or -ENOMEM. */
 int transfer_sender_create(const struct transfer_sender_config *config,
@@ -58,6 +59,7 @@ struct transfer_receive_config {
     const char *address;    /* copied */
     struct net_hello hello; /* role NET_ROLE_TRANSFER */
     struct store *incoming; /* empty; borrowed until destroy */
+    uint64_t epoch_least;   /* the state of an older epoch is refused */
     void *user;
     /* Of whom the group consists (gcs_contacts), before anything else. @state is borrowed. */
     void (*contacts)(void *user, const void *state, size_t bytes);

@@ -237,6 +237,14 @@ static void give(struct transfer_receive *receive, struct chunk from)
     work_queue_submit(receive->queue, &chunk->work);
 }
 
+/* One that can't be read is found out at the end. */
+static bool is_old(const struct transfer_receive *receive)
+{
+    struct state_record record;
+    return record_read_state(receive->state, receive->state_bytes, &record) == 0 &&
+           record.epoch < receive->config.epoch_least;
+}
+
 static void on_begin(struct transfer_receive *receive, const struct net_frame *frame)
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
@@ -251,6 +259,8 @@ static void on_begin(struct transfer_receive *receive, const struct net_frame *f
     receive->begun = true;
     if (!reader_complete(&r))
         end(receive, -EPROTO, "a beginning that can't be");
+    else if (is_old(receive))
+        end(receive, -ESTALE, "its group has not gone on without this replica yet");
     else
         grant(receive, TRANSFER_CREDITS);
 }

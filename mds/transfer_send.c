@@ -34,6 +34,7 @@ struct sending {
     uint64_t chunk_records;
     bool complete;
     int code;
+    struct error error;
     uint8_t state[STATE_BYTES_MAX];
     size_t state_bytes;
     uint64_t expected, index;
@@ -92,10 +93,12 @@ static void open_run(struct work *work)
     struct sending *sending = CONTAINER_OF(work, struct sending, work);
     struct record_key key = record_key_state();
     struct state_record record;
-    sending->code = store_snapshot_open(sending->sender->config.store, &sending->snapshot, NULL);
+    sending->code =
+        store_snapshot_open(sending->sender->config.store, &sending->snapshot, &sending->error);
     if (sending->code == 0)
-        sending->code = store_snapshot_scan(sending->sender->config.store, sending->snapshot,
-                                            key.bytes, key.count, take_state, sending, NULL);
+        sending->code =
+            store_snapshot_scan(sending->sender->config.store, sending->snapshot, key.bytes,
+                                key.count, take_state, sending, &sending->error);
     if (sending->code == 0)
         sending->code = record_read_state(sending->state, sending->state_bytes, &record);
     if (sending->code)
@@ -139,7 +142,7 @@ static void read_run(struct work *work)
     sending->chunk_records = 0;
     sending->complete = true;
     int code = store_snapshot_scan(sending->sender->config.store, sending->snapshot, sending->key,
-                                   sending->key_bytes, take_record, sending, NULL);
+                                   sending->key_bytes, take_record, sending, &sending->error);
     if (sending->code == 0)
         sending->code = code;
 }
@@ -236,6 +239,8 @@ static void work_done(struct work *work)
     bool sent = sending->code == 0;
     if (sending->code)
         log_warning("transfer", "the snapshot cannot be read: %s", strerror(-sending->code));
+    if (sending->code == -EUCLEAN)
+        config->damaged(config->user, sending->error.text);
     if (sent && first)
         sent = send_begin(sending);
     else if (sent && sending->chunk_records)

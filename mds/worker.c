@@ -117,10 +117,10 @@ static int store_open(void *user, enum replica_store which, struct store **ret_s
     return store_leveldb_open(&leveldb, ret_store, error);
 }
 
-static int store_promote(void *user, bool keep_old, struct error *error)
+static int store_promote(void *user, enum replica_old old, struct error *error)
 {
     struct worker *w = user;
-    return store_place_promote(w->disk, w->config->data, keep_old, error);
+    return store_place_promote(w->disk, w->config->data, old, error);
 }
 
 static int make_base(struct worker *w, struct error *error)

@@ -34,12 +34,22 @@ static struct store_leveldb *leveldb_of(struct store *store)
     return (struct store_leveldb *)store;
 }
 
-/* LevelDB has one text for all failures. Takes `text`. */
-static int leveldb_error(struct error *error, char *text, const char *what)
+/* What a compaction finds damaged, or a missing file, has the same words as what a read finds. A
+ * place that the medium does not give back is damage where it is read; elsewhere the trouble may be
+ * with the medium as a whole. */
+static int leveldb_code(const char *text, bool reading)
 {
-    int code = -EIO;
     if (strstr(text, "No space left on device") || strstr(text, strerror(ENOSPC)))
-        code = -ENOSPC;
+        return -ENOSPC;
+    if (strncmp(text, "Corruption:", 11) == 0 || strstr(text, "does not exist (create_if_missing"))
+        return -EUCLEAN;
+    return reading && strstr(text, strerror(EIO)) ? -EUCLEAN : -EIO;
+}
+
+/* LevelDB has one text for all failures. Takes `text`. */
+static int leveldb_error(struct error *error, char *text, const char *what, bool reading)
+{
+    int code = leveldb_code(text, reading);
     error_set(error, code, "LevelDB: %s: %s", what, text);
     leveldb_free(text);
     return code;
@@ -53,7 +63,7 @@ static int leveldb_get_value(struct store *store, const void *key, size_t key_by
     size_t bytes = 0;
     char *value = leveldb_get(level->db, level->read, key, key_bytes, &bytes, &text);
     if (text)
-        return leveldb_error(error, text, "get");
+        return leveldb_error(error, text, "get", true);
     if (!value)
         return STORE_ABSENT;
     *ret_value = value; /* from malloc: leveldb_free is free */
@@ -87,7 +97,7 @@ static int scan_with(struct store_leveldb *level, const leveldb_readoptions_t *r
     char *text = NULL;
     leveldb_iter_get_error(it, &text);
     leveldb_iter_destroy(it);
-    return text ? leveldb_error(error, text, "scan") : 0;
+    return text ? leveldb_error(error, text, "scan", true) : 0;
 }
 
 static int leveldb_scan(struct store *store, const void *from, size_t from_bytes, const void *to,
@@ -165,7 +175,7 @@ static int leveldb_write_batch(struct store *store, const struct store_batch *ba
     if (!text)
         return 0;
     atomic_store(&level->failed, true);
-    return leveldb_error(error, text, "write");
+    return leveldb_error(error, text, "write", false);
 }
 
 static void leveldb_close_store(struct store *store)
@@ -226,7 +236,7 @@ int store_leveldb_open(const struct store_leveldb_config *config, struct store *
     level->db = leveldb_open(level->options, config->directory, &text);
     if (text) {
         leveldb_close_store(&level->store);
-        return leveldb_error(error, text, "open");
+        return leveldb_error(error, text, "open", false);
     }
     *ret_store = &level->store;
     return 0;

@@ -5,8 +5,9 @@
  *
  * Threads: any one thread at a time for writing; reads (get, scan) may run on other threads at the
  * same time as a write. They block on the disk, so never call them on a loop thread.
- * Errors: -EIO damage or a failed read or write: this replica has to stop serving (a failed sync is
- * never tried again); -ENOMEM; -ENOSPC. */
+ * Errors: -EUCLEAN what it holds is damaged, or is there no more, or can't be read; -EIO a failed
+ * write: this replica has to stop serving (a failed sync is never tried again); -ENOMEM; -ENOSPC.
+ */
 #ifndef TUTTI_STORE_STORE_H
 #define TUTTI_STORE_STORE_H
 

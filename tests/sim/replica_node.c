@@ -38,11 +38,11 @@ static int open_store(void *user, enum replica_store which, struct store **ret_s
     return sim_store_open(host->vault, which == REPLICA_STORE_NEW, ret_store, error);
 }
 
-static int promote_store(void *user, bool keep_old, struct error *error)
+static int promote_store(void *user, enum replica_old old, struct error *error)
 {
     struct host *host = user;
     const struct replica_node *node = host->program;
-    (void)keep_old;
+    (void)old;
     trap_note(&cluster_of_host(host)->faults.trap, member_of_host(host), TRAP_SNAPSHOT);
     cluster_of_host(host)->snapshots++;
     return sim_store_promote(host->vault, node->vault_process, error);

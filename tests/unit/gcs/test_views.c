@@ -202,6 +202,27 @@ Test(views, one_voted_out_joins_by_being_fed)
     end(group);
 }
 
+/* It has no vote, and nobody counts on what it was fed: it is out at once, and may begin again. */
+Test(views, one_that_joins_may_give_it_up)
+{
+    struct group *group = founded(3, 3, 0);
+    send(group, 0, 1);
+    group_flush(group, 2);
+    group_isolate(group, 4);
+    group_wait(group, 1000);
+    group_connect_all(group);
+    group_wait(group, 100);
+    group_isolate(group, 4);
+    group_revive(group);
+    cr_assert_eq(group_leave(group, 2, true), 0);
+    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    group_revive(group);
+    group_connect_all(group);
+    group_wait(group, 1000);
+    expect_view(group, 2, 7, 0);
+    end(group);
+}
+
 /* Voted out, then in again; those of `forgetful` remember nothing that it missed. */
 static unsigned snapshots_to_come_back(uint16_t forgetful)
 {

@@ -5,6 +5,7 @@
 #include "tests/unit/store/memory_disk.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,7 +121,7 @@ static bool leave_cut_off(enum standing standing, unsigned at, bool cut)
 
 Test(standing, leaving_is_cut_off_anywhere)
 {
-    static const enum standing standings[] = {STANDING_OUT, STANDING_EMPTY};
+    static const enum standing standings[] = {STANDING_OUT, STANDING_EMPTY, STANDING_DAMAGED};
     for (size_t i = 0; i < sizeof standings / sizeof standings[0]; i++)
         for (int cut = 0; cut < 2; cut++) {
             unsigned at = 1;
@@ -170,6 +171,21 @@ Test(standing, damage_is_no_standing)
         cr_assert_lt(standing_read(disk, &identity, &standing, &error), 0, "%s", names[i]);
         memory_disk_destroy(memory);
     }
+}
+
+/* Of a vote that can't be read nothing is known. */
+Test(standing, the_epoch_of_a_vote)
+{
+    struct memory_disk *memory = memory_disk_create();
+    struct disk *disk = memory_disk_handle(memory);
+    struct error error;
+    uint64_t epoch = 7;
+    cr_assert_eq(standing_epoch(disk, &epoch, &error), 0);
+    cr_assert_eq(epoch, 0);
+    cr_assert_eq(metafile_write(disk, "group", "the vote of another", 19, &error), 0);
+    cr_assert_eq(standing_epoch(disk, &epoch, &error), -EBADMSG);
+    cr_assert_not_null(strstr(error.text, "group"));
+    memory_disk_destroy(memory);
 }
 
 /* Whom it knew is known over a restart; what is damaged names nobody. */

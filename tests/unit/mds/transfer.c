@@ -90,6 +90,26 @@ Test(transfer, a_snapshot_that_is_too_old_is_taken_anew)
     rig_finish(&rig);
 }
 
+/* Who has a vote still takes only what comes after all that it may have stored. */
+Test(transfer, the_state_of_an_older_epoch_is_refused)
+{
+    for (uint64_t epoch = 4; epoch <= 6; epoch++) {
+        struct rig rig;
+        struct error error;
+        rig_make(&rig);
+        rig.state.epoch = epoch;
+        rig_fill(&rig, 1, SOME);
+        cr_assert_eq(store_memory_create(&rig.incoming, NULL), 0);
+        struct transfer_receive_config config = rig_receive_config(&rig);
+        config.epoch_least = 5;
+        cr_assert_eq(transfer_receive_start(&config, &rig.receive, &error), 0, "%s", error.text);
+        rig_wait(&rig, rig_is_told);
+        cr_assert_eq(rig.code, epoch < 5 ? -ESTALE : 0, "%d: %s", rig.code, rig.detail);
+        cr_assert_eq(rig_content(rig.incoming).records, epoch < 5 ? 0 : SOME + 1);
+        rig_finish(&rig);
+    }
+}
+
 static uint64_t chunks_wanted;
 
 static bool so_many_chunks(struct rig *rig)
@@ -200,7 +220,7 @@ static int fail_sync(struct store *store, const struct store_batch *batch, bool 
 static int fail_snapshot(struct store *store, struct store_snapshot **ret_snapshot,
                          struct error *error)
 {
-    return error_set(error, -EIO, "the table is damaged");
+    return error_set(error, -EUCLEAN, "the table is damaged");
 }
 
 static void receive_with(struct rig *rig,
@@ -242,6 +262,7 @@ Test(transfer, the_giving_store_fails)
     rig_receive(&rig);
     rig_wait(&rig, rig_is_told);
     cr_assert_eq(rig.code, -ECONNRESET, "%d: %s", rig.code, rig.detail);
+    cr_assert_eq(rig.damaged, 1);
     cr_assert(rig_is_quiet(&rig));
     rig_finish(&rig);
 }

@@ -243,6 +243,12 @@ static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
     return writer_used(&w);
 }
 
+static void on_damaged(void *user, const char *detail)
+{
+    struct rig *rig = user;
+    rig->damaged++;
+}
+
 void rig_make(struct rig *rig)
 {
     const struct net_accept accept = {.accepted = on_accepted, .user = rig};
@@ -261,6 +267,7 @@ void rig_make(struct rig *rig)
         .user = rig,
         .reaches = on_reaches,
         .contacts = on_contacts,
+        .damaged = on_damaged,
     };
     cr_assert_eq(transfer_sender_create(&sender, &rig->sender), 0);
 }

@@ -36,7 +36,7 @@ struct rig {
 
     struct transfer_receive *receive;
     uint8_t named; /* the node that the sender named */
-    unsigned told;
+    unsigned told, damaged;
     int code;
     char detail[256];
 };

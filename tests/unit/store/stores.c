@@ -118,7 +118,7 @@ Test(store, leveldb_refuses_a_damaged_log)
     temporary_make(path);
     level_fill(path);
     file_damage(path, ".log");
-    cr_assert_eq(level_open(path, false, &store, &error), -EIO);
+    cr_assert_eq(level_open(path, false, &store, &error), -EUCLEAN);
     temporary_remove(path);
 }
 
@@ -139,7 +139,7 @@ Test(store, leveldb_reports_a_damaged_table)
     store_close(level_open_expect(path, false)); /* the log becomes a table */
     file_damage(path, ".ldb");
     struct store *store = level_open_expect(path, false);
-    cr_assert_eq(store_scan(store, "", 0, "", 0, count_each, &count, &error), -EIO);
+    cr_assert_eq(store_scan(store, "", 0, "", 0, count_each, &count, &error), -EUCLEAN);
     cr_assert_lt(count, 3000);
     store_close(store);
     temporary_remove(path);
