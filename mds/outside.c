@@ -226,11 +226,11 @@ static int damaged_at_start(struct replica *replica, struct error *error)
         rc = standing_keep_voters(replica->config.disk, &of_vote);
     if (rc < 0)
         return error_set(error, rc, "%s", of_vote.text);
-    log_error("replica",
-              "%s; it is fetched anew from the others as soon as they have gone on without this "
-              "replica. If they can't: stop it and put a whole copy of its data directory in its "
-              "place, or give up what it alone has, with 'tuttictl recover' at another one",
-              error->text);
+    log_warning("replica",
+                "%s; it is fetched anew from the others as soon as they have gone on without this "
+                "replica. If they can't: stop it and put a whole copy of its data directory in its "
+                "place, or give up what it alone has, with 'tuttictl recover' at another one",
+                error->text);
     close_damaged(replica);
     replica->outside.epoch_least = epoch + 1;
     loop_timer_start(&replica->outside.again, 0);
@@ -251,7 +251,7 @@ void outside_damaged(struct replica *replica, const char *format, ...)
         replica_fail(replica, "the store is damaged: %s", text);
         return;
     }
-    log_error("replica", "the store is damaged, and is fetched anew from the others: %s", text);
+    log_warning("replica", "the store is damaged, and is fetched anew from the others: %s", text);
     outside->damaged = true;
     if (outside->ending && outside->standing == STANDING_OUT)
         outside->standing = STANDING_DAMAGED;
@@ -300,7 +300,7 @@ static int go_on(struct replica *replica, struct error *error)
         rc = open_outside(replica, error);
         if (rc != -EUCLEAN)
             return rc;
-        log_error("replica", "%s; it is fetched anew from the others", error->text);
+        log_warning("replica", "%s; it is fetched anew from the others", error->text);
         close_damaged(replica);
         rc = 0;
     }

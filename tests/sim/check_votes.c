@@ -3,8 +3,8 @@
  * that leaves out a member which may still read by its grant, and nobody answers a read without
  * grants from so many that every quorum has one of them.
  *
- * Both are read from the frames that leave. Where a holder has ended (or says so), has been asked
- * to leave, or does not run that epoch any more, nothing can come of it. Source:
+ * Both are read from the frames that leave. Where a holder has ended (or says so), says that it
+ * leaves or has been asked to, or does not run that epoch any more, nothing can come of it. Source:
  * docs/protocol.md, 4.2, 4.5. */
 #include "tests/sim/check.h"
 
@@ -145,6 +145,7 @@ void checks_sent(struct checks *checks, uint32_t from, uint32_t to, uint16_t typ
         granted(checks, from, to, &frame);
     else if (type == GCS_FRAME_PROPOSE)
         proposed(checks, &frame);
-    else if (type == GCS_FRAME_LEAVE && frame.flags & GCS_FLAG_ENDS)
+    else if (type == GCS_FRAME_LEAVE &&
+             (frame.flags & GCS_FLAG_ENDS || frame.target_node == from + 1))
         checks->members[from].leaves = true;
 }

@@ -52,6 +52,7 @@ static const struct {
     [FAULT_CLIENT_CRASH] = {"client-crash", 2, NULL},
     [FAULT_DUPLICATE] = {"duplicate", 6, NULL},
     [FAULT_STOP] = {"stop", 3, fault_host},
+    [FAULT_DAMAGE] = {"damage", 4, fault_disk},
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -179,7 +180,8 @@ static void faults_fire(struct event *event)
     enum fault_kind kind;
     uint64_t pause_ns = SIM_MS(1);
     if (draw_kind(faults, &kind) && fire(faults, kind)) {
-        if (kind != FAULT_CRASH_AT && kind != FAULT_CHAIN) /* counted where the trap shuts */
+        /* counted where the trap shuts, and where the store is put aside */
+        if (kind != FAULT_CRASH_AT && kind != FAULT_CHAIN && kind != FAULT_DAMAGE)
             faults->fired[kind]++;
         pause_ns = world_skewed(world, SIM_MS(1), faults->gap_ns);
         if (faults->storm_left-- == 0) {
@@ -211,6 +213,7 @@ void faults_heal(struct faults *faults)
     event_stop(&cluster->world, &faults->next);
     tasks_end(faults);
     trap_finish(&faults->trap);
+    fault_repair(faults);
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         struct host *host = &cluster->members[i];
         platter_heal(host->platter);

@@ -56,6 +56,7 @@ enum fault_kind {
     FAULT_CLIENT_CRASH, /* a client dies; another one takes its place */
     FAULT_DUPLICATE,    /* old requests of clients arrive a second time */
     FAULT_STOP,         /* an operator stops a member in order; it is started again */
+    FAULT_DAMAGE,       /* disks: a table of a member's store goes bad (fault_disk.c) */
     FAULT_COUNT
 };
 
@@ -128,6 +129,9 @@ void fault_isolate(struct faults *faults, uint32_t member, uint64_t duration_ns)
 /* Some time: short, or long enough for a change of view. */
 uint64_t fault_duration(struct faults *faults);
 
+/* fault_disk.c: an operator puts a whole copy in the place of a damaged store, where the others
+ * can't go on without it: it has been told so, or waits for them. */
+void fault_repair(struct faults *faults);
 /* fault_disk.c: whether the group can do without the disk of this member. */
 bool fault_may_wipe(const struct cluster *cluster, uint32_t member);
 

@@ -43,8 +43,14 @@ static bool fail(struct faults *faults, uint32_t member)
     return true;
 }
 
+static bool is_damaged(const struct cluster *cluster, uint32_t member)
+{
+    return vault_is_damaged(cluster->members[member].vault);
+}
+
 /* A disk may be lost while all of the view run it (nobody has promised or accepted anything yet)
- * and the others are a quorum of it: then no decision can depend on what it held. */
+ * and the others, with whole stores, are a quorum of it: then no decision can depend on what it
+ * held. */
 bool fault_may_wipe(const struct cluster *cluster, uint32_t member)
 {
     const struct checks *checks = &cluster->checks;
@@ -56,7 +62,8 @@ bool fault_may_wipe(const struct cluster *cluster, uint32_t member)
     for (uint8_t rank = 0; rank < view->count; rank++) {
         uint32_t i = view->nodes[rank] - 1u;
         const struct check_member *m = &checks->members[i];
-        if (!cluster->members[i].up || !m->running || m->epoch != checks->view_newest)
+        if (!cluster->members[i].up || !m->running || m->epoch != checks->view_newest ||
+            is_damaged(cluster, i))
             return false;
         there = there || i == member;
         others += i != member;
@@ -77,6 +84,47 @@ static bool wipe(struct faults *faults, uint32_t member)
     return true;
 }
 
+/* One at a time, and not of one that the others can't do without when it happens. */
+static bool damage(struct faults *faults, uint32_t member)
+{
+    struct cluster *cluster = faults->cluster;
+    struct host *host = &cluster->members[member];
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (is_damaged(cluster, i))
+            return false;
+    if (!fault_may_wipe(cluster, member) || !vault_damage(host->vault))
+        return false;
+    world_note(&cluster->world, "%s has a damaged table", host->name);
+    return true;
+}
+
+static bool is_needed(const struct cluster *cluster, uint32_t member)
+{
+    const struct checks *checks = &cluster->checks;
+    const struct check_view *view = checks_view_of(checks, checks->view_newest);
+    uint32_t set = 0;
+    for (uint8_t rank = 0; view && rank < view->count; rank++)
+        set |= 1u << (view->nodes[rank] - 1);
+    return view && set >> member & 1 && !checks_is_quorum(view, set & ~(1u << member));
+}
+
+void fault_repair(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    for (uint32_t i = 0; i < cluster->member_count; i++) {
+        struct host *host = &cluster->members[i];
+        if (!is_damaged(cluster, i))
+            continue;
+        bool met = vault_damage_is_met(host->vault);
+        if (met && !is_needed(cluster, i))
+            continue; /* it rebuilds itself */
+        world_note(&cluster->world, "%s has a whole table again", host->name);
+        vault_repair(host->vault);
+        if (met)
+            host_crash(host, SIM_DEATH_KILLED);
+    }
+}
+
 bool fault_disk(struct faults *faults, enum fault_kind kind)
 {
     uint32_t member = (uint32_t)fault_draw(faults, faults->cluster->member_count);
@@ -87,6 +135,8 @@ bool fault_disk(struct faults *faults, enum fault_kind kind)
         return fail(faults, member);
     case FAULT_WIPE:
         return wipe(faults, member);
+    case FAULT_DAMAGE:
+        return damage(faults, member);
     default:
         return false;
     }

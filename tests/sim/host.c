@@ -19,12 +19,18 @@ void host_set_slow(struct host *host, uint64_t factor)
         process_speed(host);
 }
 
+/* Whose disk failed it, or will. */
+static bool is_excused(const struct host *host)
+{
+    return host->excused || vault_is_damaged(host->vault);
+}
+
 static void start_program(void *user)
 {
     struct host *host = user;
     struct error error = {{0}};
     int code = host->ops->start(host, &error);
-    if (code < 0 && host->excused)
+    if (code < 0 && is_excused(host))
         host_program_failed(host, error.text);
     else if (code < 0)
         world_violation(host->world, "validity: %s does not start: %s (%d)", host->name, error.text,
@@ -111,7 +117,7 @@ void host_program_failed(struct host *host, const char *detail)
     if (!host->up || !host->process->alive)
         return;
     world_note(host->world, "%s says that it fails: %s", host->name, detail);
-    if (!host->excused) {
+    if (!is_excused(host)) {
         world_violation(host->world, "validity: %s stops without a fault of its own: %s",
                         host->name, detail);
         return;

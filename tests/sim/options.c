@@ -26,7 +26,7 @@ static const char help[] =
     "                     reset stall partition one-way flap clog isolate split unplug\n"
     "                     slow-link; crash power crash-all power-all outage crash-at chain\n"
     "                     cut-crash crash-again death stop pause long-pause pause-all drift\n"
-    "                     clock; slow-disk torn disk-error wipe; add join-crash leave\n"
+    "                     clock; slow-disk torn disk-error wipe damage; add join-crash leave\n"
     "                     drain remove; client-reset client-cut client-move client-crash\n"
     "                     duplicate\n"
     "  --only-order       the group alone, without namespace and clients\n"

@@ -42,9 +42,12 @@ static int promote_store(void *user, enum replica_old old, struct error *error)
 {
     struct host *host = user;
     const struct replica_node *node = host->program;
-    (void)old;
-    trap_note(&cluster_of_host(host)->faults.trap, member_of_host(host), TRAP_SNAPSHOT);
-    cluster_of_host(host)->snapshots++;
+    struct cluster *cluster = cluster_of_host(host);
+    if (old == REPLICA_OLD_DAMAGED && !vault_is_damaged(host->vault))
+        world_violation(host->world, "validity: %s says that its store is damaged", host->name);
+    cluster->faults.fired[FAULT_DAMAGE] += old == REPLICA_OLD_DAMAGED;
+    trap_note(&cluster->faults.trap, member_of_host(host), TRAP_SNAPSHOT);
+    cluster->snapshots++;
     return sim_store_promote(host->vault, node->vault_process, error);
 }
 

@@ -10,6 +10,7 @@
 struct record {
     RB_ENTRY(record) entry;
     size_t key_bytes, value_bytes;
+    bool damaged;   /* the medium gives something else back */
     uint8_t *value; /* behind the key, in the same allocation */
     uint8_t key[];
 };
@@ -37,6 +38,8 @@ struct vault {
     STAILQ_HEAD(, held_batch) batches; /* not synced */
     uint64_t batch_count, process;
     bool formatted, fail_sync;
+    bool damaged; /* some records are, or were when they were not written anew yet */
+    bool damage_is_met;
     struct vault *incoming; /* a second store, on its way in; NULL: none */
     struct vault_counters counters;
 };
@@ -59,6 +62,7 @@ static struct record *record_make(const void *key, size_t key_bytes, const void 
 {
     struct record *record = sim_alloc(sizeof *record + key_bytes + value_bytes);
     record->key_bytes = key_bytes;
+    record->damaged = false;
     record->value_bytes = value_bytes;
     record->value = record->key + key_bytes;
     if (key_bytes)
@@ -98,8 +102,29 @@ static void tree_free(struct record_tree *tree)
 static void tree_copy(struct record_tree *to, struct record_tree *from)
 {
     struct record *record;
-    RB_FOREACH (record, record_tree, from)
-        tree_change(to, record->key, record->key_bytes, record->value, record->value_bytes);
+    RB_FOREACH (record, record_tree, from) {
+        struct record *copy =
+            record_make(record->key, record->key_bytes, record->value, record->value_bytes);
+        copy->damaged = record->damaged;
+        RB_INSERT(record_tree, to, copy);
+    }
+}
+
+static struct record *tree_at(struct record_tree *tree, uint64_t place)
+{
+    struct record *record = RB_MIN(record_tree, tree);
+    while (place-- && record)
+        record = RB_NEXT(record_tree, tree, record);
+    return record;
+}
+
+static uint64_t tree_count(struct record_tree *tree)
+{
+    struct record *record;
+    uint64_t count = 0;
+    RB_FOREACH (record, record_tree, tree)
+        count++;
+    return count;
 }
 
 /* ---- batches ---- */
@@ -127,15 +152,22 @@ static int batch_copy(void *user, const void *key, size_t key_bytes, const void 
 
 /* ---- the contract ---- */
 
+static int say_damaged(struct vault *vault, struct error *error)
+{
+    vault->damage_is_met = true;
+    return error_set(error, -EUCLEAN, "simulated: a damaged table");
+}
+
 static int sim_get(struct store *base, const void *key, size_t key_bytes, void **ret_value,
                    size_t *ret_bytes, struct error *error)
 {
-    (void)error;
     struct record *wanted = record_make(key, key_bytes, NULL, 0);
     struct record *record = RB_FIND(record_tree, &store_of(base)->vault->now, wanted);
     free(wanted);
     if (!record)
         return STORE_ABSENT;
+    if (record->damaged)
+        return say_damaged(store_of(base)->vault, error);
     void *value = sim_alloc(record->value_bytes);
     memcpy(value, record->value, record->value_bytes);
     *ret_value = value;
@@ -149,19 +181,21 @@ static int sim_scan(struct store *base, const void *from, size_t from_bytes, con
                                  size_t value_bytes),
                     void *user, struct error *error)
 {
-    (void)error;
     struct record *first = record_make(from, from_bytes, NULL, 0);
     struct record *last = record_make(to, to_bytes, NULL, 0);
     struct record *record = RB_NFIND(record_tree, &store_of(base)->vault->now, first);
+    int code = 0;
     for (; record; record = RB_NEXT(record_tree, , record)) {
         if (to_bytes && record_compare(record, last) >= 0)
             break;
-        if (!each(user, record->key, record->key_bytes, record->value, record->value_bytes))
+        if (record->damaged)
+            code = say_damaged(store_of(base)->vault, error);
+        if (code || !each(user, record->key, record->key_bytes, record->value, record->value_bytes))
             break;
     }
     free(first);
     free(last);
-    return 0;
+    return code;
 }
 
 static int sim_write(struct store *base, const struct store_batch *batch, bool sync,
@@ -212,14 +246,13 @@ static int sim_snapshot_scan(struct store *base, struct store_snapshot *snapshot
                                           const void *value, size_t value_bytes),
                              void *user, struct error *error)
 {
-    (void)base;
-    (void)error;
     struct record *first = record_make(from, from_bytes, NULL, 0);
     struct record *record = RB_NFIND(record_tree, &snapshot->records, first);
-    while (record && each(user, record->key, record->key_bytes, record->value, record->value_bytes))
-        record = RB_NEXT(record_tree, , record);
     free(first);
-    return 0;
+    while (record && !record->damaged &&
+           each(user, record->key, record->key_bytes, record->value, record->value_bytes))
+        record = RB_NEXT(record_tree, , record);
+    return record && record->damaged ? say_damaged(store_of(base)->vault, error) : 0;
 }
 
 static void sim_snapshot_close(struct store *base, struct store_snapshot *snapshot)
@@ -287,6 +320,7 @@ int sim_store_promote(struct vault *vault, uint64_t process, struct error *error
     vault->counters.writes += incoming->counters.writes;
     vault->counters.syncs += incoming->counters.syncs;
     vault->formatted = true;
+    vault->damaged = false;
     vault->incoming = NULL;
     free(incoming);
     return 0;
@@ -347,6 +381,47 @@ void vault_power_cut(struct vault *vault)
 void vault_fail_sync(struct vault *vault)
 {
     vault->fail_sync = true;
+}
+
+static void records_damage(struct record_tree *tree, const struct record *from, uint64_t count)
+{
+    struct record *record = RB_NFIND(record_tree, tree, (struct record *)from);
+    for (; record && count--; record = RB_NEXT(record_tree, tree, record))
+        record->damaged = true;
+}
+
+bool vault_damage(struct vault *vault)
+{
+    struct prng *prng = &vault->world->prng;
+    uint64_t all = tree_count(&vault->now);
+    if (all == 0)
+        return false;
+    const struct record *from = tree_at(&vault->now, prng_below(prng, all));
+    uint64_t count = world_skewed(vault->world, 1, all);
+    records_damage(&vault->now, from, count);
+    records_damage(&vault->stable, from, count);
+    vault->damage_is_met = false;
+    return vault->damaged = true;
+}
+
+bool vault_is_damaged(const struct vault *vault)
+{
+    return vault->damaged;
+}
+
+bool vault_damage_is_met(const struct vault *vault)
+{
+    return vault->damage_is_met;
+}
+
+void vault_repair(struct vault *vault)
+{
+    struct record *record;
+    RB_FOREACH (record, record_tree, &vault->now)
+        record->damaged = false;
+    RB_FOREACH (record, record_tree, &vault->stable)
+        record->damaged = false;
+    vault->damaged = false;
 }
 
 void vault_heal(struct vault *vault)

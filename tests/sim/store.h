@@ -36,6 +36,13 @@ void vault_power_cut(struct vault *vault);
 /* The next synced write fails with -EIO and is not done. */
 void vault_fail_sync(struct vault *vault);
 
+/* A table goes bad: some records next to each other can't be read before they are written anew.
+ * False: there are none. */
+bool vault_damage(struct vault *vault);
+bool vault_is_damaged(const struct vault *vault); /* and has not been replaced since */
+bool vault_damage_is_met(const struct vault *vault);
+void vault_repair(struct vault *vault); /* a whole copy is put in its place */
+
 /* Faults that were injected and did not strike yet are taken back. */
 void vault_heal(struct vault *vault);
 
