@@ -39,7 +39,7 @@ static const char help[] =
 
 struct program {
     const char *config_path, *log_level;
-    bool init, witness, strict, check, alone;
+    bool init, witness, strict, check, alone, store_damaged;
     int supervisor; /* the worker's socket to it; -1: this is no worker */
 };
 
@@ -64,7 +64,7 @@ static int set_log_level(struct program *p, const char *name)
     return complain("--log-level takes error, warning, info or debug");
 }
 
-/* --worker is what a supervisor starts its worker with; not for people. */
+/* --worker and --store-damaged are what a supervisor starts its worker with; not for people. */
 static int set_worker(struct program *p, const char *text)
 {
     char *rest;
@@ -82,6 +82,7 @@ enum {
     OPTION_CHECK,
     OPTION_ALONE,
     OPTION_WORKER,
+    OPTION_STORE_DAMAGED,
     OPTION_LEVEL,
     OPTION_HELP,
     OPTION_VERSION
@@ -94,6 +95,7 @@ static const struct option options[] = {{"config", required_argument, NULL, 'c'}
                                         {"check", no_argument, NULL, OPTION_CHECK},
                                         {"no-supervisor", no_argument, NULL, OPTION_ALONE},
                                         {"worker", required_argument, NULL, OPTION_WORKER},
+                                        {"store-damaged", no_argument, NULL, OPTION_STORE_DAMAGED},
                                         {"log-level", required_argument, NULL, OPTION_LEVEL},
                                         {"help", no_argument, NULL, OPTION_HELP},
                                         {"version", no_argument, NULL, OPTION_VERSION},
@@ -123,6 +125,9 @@ static int take_option(struct program *p, int option)
         return 0;
     case OPTION_WORKER:
         return set_worker(p, optarg);
+    case OPTION_STORE_DAMAGED:
+        p->store_damaged = true;
+        return 0;
     case OPTION_LEVEL:
         return set_log_level(p, optarg);
     case OPTION_HELP:
@@ -176,7 +181,8 @@ static int work(const struct program *p)
                     "listening on %s without authentication (auth = none): whoever "
                     "reaches it can read and change everything",
                     config.listen);
-    const struct worker_options worker = {.init = p->init, .supervisor = p->supervisor};
+    const struct worker_options worker = {
+        .init = p->init, .store_damaged = p->store_damaged, .supervisor = p->supervisor};
     return worker_run(&config, &worker);
 }
 

@@ -203,6 +203,7 @@ static int promote(struct replica *replica, struct error *error)
     outside->standing = STANDING_OUT;
     outside->epoch_least = 0;
     outside->snapshots++;
+    replica->config.store_damaged = false;
     return rc < 0 ? rc : replica->config.store_promote(replica->config.store_user, old, error);
 }
 

@@ -46,8 +46,9 @@ struct replica_config {
     struct gcs_member members[GCS_MEMBER_MAX]; /* as configured: contacts, besides what is kept */
     uint32_t member_count;
     const char *cluster_name;
-    bool init;    /* an empty disk is expected: wait for `cluster create` or `member add` */
-    bool witness; /* votes, grants and stores views; no messages, no namespace, no clients */
+    bool init;          /* an empty disk is expected: wait for `cluster create` or `member add` */
+    bool store_damaged; /* taken for damaged, not opened: the process before died of it */
+    bool witness;       /* votes, grants and stores views; no messages, no namespace, no clients */
     enum gcs_durability durability;
     struct gcs_measures measures;
     struct nspace_limits limits;

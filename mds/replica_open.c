@@ -74,6 +74,8 @@ static int open_store(struct replica *replica, struct error *error)
     struct record_key key = record_key_state();
     void *value;
     size_t bytes;
+    if (config->store_damaged)
+        return error_set(error, -EUCLEAN, "the store: the last process died of reading it");
     int rc = config->store_open(config->store_user, REPLICA_STORE_CURRENT, &replica->store, error);
     if (rc < 0)
         return error_wrap(error, rc, "the store");

@@ -41,8 +41,9 @@ struct supervisor {
     int socket, worker_socket; /* both ends: each worker inherits the second one */
     pid_t worker;              /* 0: none */
     uint64_t started_ns, pause_ns;
-    bool reported;  /* this worker has said who it is: links.report */
-    bool formatted; /* a worker has: what --init was for has happened */
+    bool reported;   /* this worker has said who it is: links.report */
+    bool formatted;  /* a worker has: what --init was for has happened */
+    bool unreadable; /* the last worker died of a page of a mapped file that can't be read */
     bool stopping, ending;
     struct loop_timer timer; /* until the next start, or, when ending, until the links are cut */
     int exit_code;
@@ -91,6 +92,8 @@ static void worker_arguments(const struct supervisor *s, char socket[16],
         argv[count++] = "--witness";
     if (o->init && !s->formatted)
         argv[count++] = "--init";
+    if (s->unreadable)
+        argv[count++] = "--store-damaged";
     argv[count] = NULL;
 }
 
@@ -127,6 +130,7 @@ static void start(struct supervisor *s)
         return;
     }
     s->worker = pid;
+    s->unreadable = false;
     log_debug("supervisor", "worker %d started", (int)pid);
 }
 
@@ -181,7 +185,7 @@ static void tell_death(struct supervisor *s)
 }
 
 /* The exit code that the worker's end stands for. */
-static int log_end(const struct supervisor *s, pid_t pid, int status)
+static int log_end(struct supervisor *s, pid_t pid, int status)
 {
     if (WIFEXITED(status)) {
         if (WEXITSTATUS(status) != 0)
@@ -194,6 +198,7 @@ static int log_end(const struct supervisor *s, pid_t pid, int status)
         return 0; /* it was still starting: nothing was taken that had to be finished */
     log_error("supervisor", "worker %d was killed by signal %d (%s)", (int)pid, number,
               strsignal(number));
+    s->unreadable = number == SIGBUS; /* LevelDB maps its tables */
     return MDS_EXIT_STOPPED;
 }
 

@@ -187,6 +187,7 @@ static int make_replica(struct worker *w, struct error *error)
     config->store_promote = store_promote;
     config->store_user = w;
     config->init = w->options.init;
+    config->store_damaged = w->options.store_damaged;
     config->user = w;
     config->failed = on_failed;
     config->view = w->options.supervisor < 0 ? NULL : on_view;

@@ -8,7 +8,8 @@ enum { MDS_EXIT_STOPPED = 1, MDS_EXIT_START = 2 }; /* docs: tutti-mds(8), exit s
 
 struct worker_options {
     bool init;
-    int supervisor; /* socket to report to (mds/worker_report.h); -1: there is none */
+    bool store_damaged; /* the worker before this one died of reading the store */
+    int supervisor;     /* socket to report to (mds/worker_report.h); -1: there is none */
 };
 
 /* Serve until SIGTERM or SIGINT, or until it can't. Returns the exit code. @config: read by
