@@ -234,6 +234,25 @@ static bool liveness_due(struct cluster *cluster)
            (cluster->liveness_runs == 0 && prng_chance(&cluster->world.prng, 1, 2));
 }
 
+static void check_all_hold(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+        if (cluster->seats[i].belongs && !is_witness(cluster, i))
+            check_durability(&cluster->checks, i);
+}
+
+/* In either durability: who ended in order comes back with all that was answered. */
+static void stop_and_start(struct cluster *cluster)
+{
+    cluster->load_ops->stop_all(cluster);
+    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+        if (cluster->seats[i].belongs)
+            host_start(&cluster->members[i]);
+    if (!cluster->world.stopped)
+        wait_until(cluster, check_validity);
+    check_all_hold(cluster);
+}
+
 static void report(struct cluster *cluster, struct sim_result *result)
 {
     memset(result, 0, sizeof *result);
@@ -271,11 +290,9 @@ void sim_run(const struct sim_options *options, const struct load_ops *ops,
         drain(&cluster);
     while (liveness_due(&cluster))
         demand_liveness(&cluster);
-    for (uint32_t i = 0; i < cluster.member_count && !cluster.world.stopped; i++)
-        if (cluster.seats[i].belongs && !is_witness(&cluster, i))
-            check_durability(&cluster.checks, i);
+    check_all_hold(&cluster);
     if (!cluster.world.stopped)
-        ops->final(&cluster);
+        stop_and_start(&cluster);
     report(&cluster, ret_result);
     cluster_finish(&cluster);
 }

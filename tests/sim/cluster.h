@@ -3,7 +3,8 @@
  * The course of a seed: start; load and faults until it has its size; heal (all machines back, no
  * fault any more); drain (everything is answered, all that belong to the group are in its view and
  * level, within a bounded number of steps); in every second seed, and where views were few, a
- * minority is broken for good, and the rest has to go on (liveness.h); last checks. */
+ * minority is broken for good, and the rest has to go on (liveness.h); all are stopped in order,
+ * and started again with everything that was answered. */
 #ifndef TUTTI_SIM_CLUSTER_H
 #define TUTTI_SIM_CLUSTER_H
 
@@ -70,7 +71,8 @@ struct load_ops {
     void (*pause)(struct cluster *cluster);    /* begin nothing new */
     void (*resume)(struct cluster *cluster);   /* go on as before pause */
     bool (*drained)(struct cluster *cluster, char detail[256]); /* everything is answered */
-    void (*final)(struct cluster *cluster);                     /* last checks, all members level */
+    /* All members, who are level, are stopped in order; what their disks hold is checked. */
+    void (*stop_all)(struct cluster *cluster);
     void (*count)(struct cluster *cluster, struct sim_result *result);
     void (*finish)(struct cluster *cluster);
     /* What a machine that is up does or waits for, for the trace. */

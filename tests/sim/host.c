@@ -1,5 +1,6 @@
 /* Power on, power off. A crash is: the helper threads stop somewhere, the process's events vanish,
- * nothing that it still does has an effect, its memory is freed by its own functions. */
+ * nothing that it still does has an effect, its memory is freed by its own functions. An end is:
+ * these functions have their effect, as main's last ones have. */
 #include "tests/sim/host.h"
 
 #include <stdio.h>
@@ -64,6 +65,17 @@ static bool cut_midway(void *user)
     return true;
 }
 
+/* What is left of the process, its program gone. */
+static void process_end(struct host *host)
+{
+    net_transport_destroy(host->transport);
+    host->disk->ops->destroy(host->disk);
+    process_finish(host->process);
+    free(host->process);
+    host->process = NULL;
+    host->up = false;
+}
+
 void host_crash(struct host *host, enum sim_death death)
 {
     if (!host->up)
@@ -77,16 +89,22 @@ void host_crash(struct host *host, enum sim_death death)
     vault_cut_process(host->vault);
     sim_transport_kill(host->transport, death);
     host->ops->destroy(host);
-    net_transport_destroy(host->transport);
-    host->disk->ops->destroy(host->disk);
-    process_finish(host->process);
-    free(host->process);
-    host->process = NULL;
-    host->up = false;
+    process_end(host);
     if (death == SIM_DEATH_POWER) {
         platter_power_cut(host->platter, host->torn);
         vault_power_cut(host->vault);
     }
+}
+
+void host_end(struct host *host)
+{
+    if (!host->up)
+        return;
+    world_note(host->world, "%s ends", host->name);
+    event_stop(host->world, &host->fail);
+    event_stop(host->world, &host->off);
+    host->ops->destroy(host);
+    process_end(host);
 }
 
 static void restart_now(struct event *event)

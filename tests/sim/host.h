@@ -54,6 +54,10 @@ void host_program_failed(struct host *host, const char *detail);
 /* The process dies between two events (never from inside one of its own). */
 void host_crash(struct host *host, enum sim_death death);
 
+/* The program was told to stop, and said that it is done: it ends, and what it writes at its very
+ * end is written. */
+void host_end(struct host *host);
+
 /* From inside the program: it has ended, and nobody starts it again. */
 void host_off(struct host *host);
 

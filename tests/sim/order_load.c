@@ -268,9 +268,9 @@ static bool load_drained(struct cluster *cluster, char detail[256])
     return !leave_pending(cluster, detail);
 }
 
-static void load_final(struct cluster *cluster)
+static void load_stop_all(struct cluster *cluster)
 {
-    (void)cluster;
+    (void)cluster; /* what they hold at an end is what a crash leaves */
 }
 
 static void load_count(struct cluster *cluster, struct sim_result *result)
@@ -408,7 +408,7 @@ const struct load_ops order_load = {
     .pause = load_pause,
     .resume = load_resume,
     .drained = load_drained,
-    .final = load_final,
+    .stop_all = load_stop_all,
     .count = load_count,
     .finish = load_finish,
     .client_fault = load_client_fault,

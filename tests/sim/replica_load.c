@@ -5,6 +5,7 @@
 #include "tests/sim/replica_node.h"
 
 #include "mds/record.h"
+#include "store/segment.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct replica_load {
     struct clients clients;
     struct linear linear;
     struct duplicator *duplicator;
-    uint64_t duplicates;
+    uint64_t duplicates, reads_waited;
     struct asked asked[CLUSTER_CLIENTS_MAX][ASKED_MAX];
     struct replica_view_report reports[GCS_MEMBER_MAX];
 };
@@ -231,7 +232,68 @@ static bool load_drained(struct cluster *cluster, char detail[256])
     return false;
 }
 
-/* ---- the end: stop in order, then read what the stores hold ---- */
+/* ---- what a log holds, read by nobody but the reader of segments ---- */
+
+struct log_scan {
+    struct cluster *cluster;
+    uint64_t from, to; /* indices looked for */
+    bool *found;       /* [index - from] */
+    struct disk *disk;
+};
+
+static void log_record(struct log_scan *scan, const struct msglog_record *record)
+{
+    for (uint64_t index = scan->from; index <= scan->to; index++) {
+        const struct order_entry *entry = &scan->cluster->checks.order[index - 1];
+        scan->found[index - scan->from] |=
+            !entry->event && record->epoch == entry->epoch && record->origin == entry->origin &&
+            record->seq == entry->seq && record->ts == entry->ts &&
+            record->payload->bytes == entry->bytes &&
+            memcmp(record->payload->data, entry->payload, entry->bytes) == 0;
+    }
+}
+
+static int log_segment(void *user, const char *name)
+{
+    struct log_scan *scan = user;
+    struct segment_reader reader;
+    struct msglog_record record;
+    uint64_t first, lsn;
+    if (!segment_name_parse(name, &first) ||
+        segment_reader_open(&reader, scan->disk, first, UINT32_MAX, NULL) < 0)
+        return 0;
+    while (segment_reader_next(&reader, &lsn, &record) == 0) {
+        log_record(scan, &record);
+        blob_unref(record.payload);
+    }
+    segment_reader_close(&reader);
+    return 0;
+}
+
+/* [4] Of what was answered, what the store does not hold is in the log. Events of epochs are in
+ * the group's own file, and no client is answered by one. */
+static void check_kept(struct cluster *cluster, struct host *host, uint64_t stored)
+{
+    const struct checks *checks = &cluster->checks;
+    struct log_scan scan = {.from = stored + 1, .to = checks->answered_max};
+    if (scan.to < scan.from)
+        return;
+    scan.cluster = cluster;
+    scan.found = sim_alloc((scan.to - scan.from + 1) * sizeof *scan.found);
+    scan.disk = sim_disk_create(host->platter);
+    (void)scan.disk->ops->list(scan.disk, log_segment, &scan);
+    for (uint64_t index = scan.from; index <= scan.to; index++)
+        if (!checks->order[index - 1].event && !scan.found[index - scan.from])
+            world_violation(&cluster->world,
+                            "durability: %s has %llu neither in its store (%llu) nor in its log "
+                            "after an orderly stop; %llu was answered",
+                            host->name, (unsigned long long)index, (unsigned long long)stored,
+                            (unsigned long long)checks->answered_max);
+    scan.disk->ops->destroy(scan.disk);
+    free(scan.found);
+}
+
+/* ---- the end: stop in order, then read what the disks hold ---- */
 
 static bool all_stopped(struct cluster *cluster)
 {
@@ -254,44 +316,53 @@ static bool digest_add(void *user, const void *key, size_t key_bytes, const void
     return true;
 }
 
-/* [9] The digest that members keep as they go is that of the records that they hold. */
-static void check_store(struct cluster *cluster, struct host *host)
+static bool read_store(struct host *host, struct state_record *ret_state, struct hash128 *ret_sum)
 {
     struct store *store;
     struct digest_scan scan = {{0, 0}};
     struct record_key key = record_key_state();
-    struct state_record state;
     void *value = NULL;
     size_t bytes;
     if (sim_store_open(host->vault, false, &store, NULL) < 0)
-        return;
+        return false;
     bool read = store_get(store, key.bytes, key.count, &value, &bytes, NULL) == 0 &&
-                record_read_state(value, bytes, &state) == 0 &&
+                record_read_state(value, bytes, ret_state) == 0 &&
                 store_scan(store, "", 0, NULL, 0, digest_add, &scan, NULL) == 0;
     free(value);
     store_close(store);
-    if (!read)
-        world_violation(&cluster->world, "convergence: %s has no state record", host->name);
-    else if (state.index < cluster->checks.answered_max ||
-             state.index > cluster->checks.order_count)
-        world_violation(&cluster->world, "durability: %s holds %llu of %llu after an orderly stop",
-                        host->name, (unsigned long long)state.index,
-                        (unsigned long long)cluster->checks.answered_max);
-    else if (state.index > 0 &&
-             !hash128_equal(state.history, cluster->checks.order[state.index - 1].history))
-        world_violation(&cluster->world, "convergence: %s holds another history", host->name);
-    else if (!hash128_equal(state.state.digest, scan.sum))
-        world_violation(&cluster->world,
-                        "convergence: the records of %s don't add up to its digest", host->name);
+    *ret_sum = scan.sum;
+    return read;
 }
 
-static void load_final(struct cluster *cluster)
+/* [9] The digest that members keep as they go is that of the records that they hold. [4] What was
+ * answered is there: in the store, or in the log, from which a start takes it. */
+static void check_disk(struct cluster *cluster, struct host *host)
 {
-    struct replica_load *load = load_of(cluster);
-    linear_check_reads(&load->linear, &cluster->checks);
-    for (uint32_t i = 0; i < load->clients.count; i++)
-        host_crash(&load->clients.hosts[i], SIM_DEATH_KILLED);
-    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+    const struct checks *checks = &cluster->checks;
+    struct state_record state;
+    struct hash128 sum;
+    if (!read_store(host, &state, &sum))
+        world_violation(&cluster->world, "convergence: %s has no state record", host->name);
+    else if (state.index > checks->order_count)
+        world_violation(&cluster->world, "agreement: %s holds %llu of %llu", host->name,
+                        (unsigned long long)state.index, (unsigned long long)checks->order_count);
+    else if (state.index > 0 &&
+             !hash128_equal(state.history, checks->order[state.index - 1].history))
+        world_violation(&cluster->world, "convergence: %s holds another history", host->name);
+    else if (!hash128_equal(state.state.digest, sum))
+        world_violation(&cluster->world,
+                        "convergence: the records of %s don't add up to its digest", host->name);
+    else if (cluster->durability == GCS_DURABILITY_DISK && state.index < checks->answered_max)
+        world_violation(&cluster->world, "durability: %s holds %llu of %llu after an orderly stop",
+                        host->name, (unsigned long long)state.index,
+                        (unsigned long long)checks->answered_max);
+    else
+        check_kept(cluster, host, state.index);
+}
+
+static void stop_all(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->member_count; i++)
         if (cluster->members[i].up)
             replica_node_stop(&cluster->members[i]);
     uint64_t limit = cluster->world.steps + STEPS_TO_STOP;
@@ -300,8 +371,22 @@ static void load_final(struct cluster *cluster)
     if (!cluster->world.stopped && !all_stopped(cluster))
         world_violation(&cluster->world, "validity: a replica does not stop");
     for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
+        host_end(&cluster->members[i]);
+}
+
+static void load_stop_all(struct cluster *cluster)
+{
+    struct replica_load *load = load_of(cluster);
+    linear_check_reads(&load->linear, &cluster->checks);
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        load->reads_waited += replica_node_reads_waited(&cluster->members[i]);
+    for (uint32_t i = 0; i < load->clients.count; i++)
+        host_crash(&load->clients.hosts[i], SIM_DEATH_KILLED);
+    if (!cluster->world.stopped)
+        stop_all(cluster);
+    for (uint32_t i = 0; i < cluster->member_count && !cluster->world.stopped; i++)
         if (cluster->seats[i].belongs && !is_witness(cluster, i))
-            check_store(cluster, &cluster->members[i]);
+            check_disk(cluster, &cluster->members[i]);
 }
 
 static void load_count(struct cluster *cluster, struct sim_result *result)
@@ -312,8 +397,7 @@ static void load_count(struct cluster *cluster, struct sim_result *result)
     result->resent = load->clients.resent;
     for (uint32_t i = 0; i < load->clients.count; i++)
         result->resent += client_node_resent(&load->clients.hosts[i]);
-    for (uint32_t i = 0; i < cluster->member_count; i++)
-        result->reads_waited += replica_node_reads_waited(&cluster->members[i]);
+    result->reads_waited = load->reads_waited;
 }
 
 static void load_finish(struct cluster *cluster)
@@ -416,7 +500,7 @@ const struct load_ops replica_load = {
     .pause = load_pause,
     .resume = load_resume,
     .drained = load_drained,
-    .final = load_final,
+    .stop_all = load_stop_all,
     .count = load_count,
     .finish = load_finish,
     .client_fault = load_client_fault,
