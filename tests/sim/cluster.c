@@ -39,6 +39,22 @@ static struct gcs_measures draw_measures(struct world *world)
                                  prng_chance(prng, 1, 2), prng_chance(prng, 1, 2)};
 }
 
+/* Half of all seeds have none of the kinds that came later. */
+static uint64_t draw_later(uint64_t seed)
+{
+    struct prng prng;
+    uint64_t set = 0;
+    prng_init(&prng, -seed);
+    if (!prng_chance(&prng, 1, 2))
+        return 0;
+    for (int kind = FAULT_LATER_FIRST; kind < FAULT_COUNT; kind++)
+        if (prng_chance(&prng, 1, 2))
+            set |= FAULT_BIT(kind);
+    if (prng_chance(&prng, 1, 2))
+        set |= FAULT_BIT(FAULT_DAMAGE);
+    return set;
+}
+
 /* Each seed uses some kinds of faults, so that the rare ones have room and the gentle seeds exist.
  */
 static uint64_t draw_faults(struct cluster *cluster)
@@ -49,8 +65,7 @@ static uint64_t draw_faults(struct cluster *cluster)
     for (int kind = 0; kind < FAULT_DAMAGE; kind++)
         if (prng_chance(&cluster->world.prng, 1, 2))
             set |= FAULT_BIT(kind);
-    if (cluster->options.seed % 4 == 0) /* not drawn: other seeds stay what they were before it */
-        set |= FAULT_BIT(FAULT_DAMAGE);
+    set |= draw_later(cluster->options.seed);
     return set | FAULT_BIT(FAULT_PAUSE) | FAULT_BIT(FAULT_CRASH); /* these change views */
 }
 

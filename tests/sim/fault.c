@@ -53,6 +53,8 @@ static const struct {
     [FAULT_DUPLICATE] = {"duplicate", 6, NULL},
     [FAULT_STOP] = {"stop", 3, fault_host},
     [FAULT_DAMAGE] = {"damage", 4, fault_disk},
+    [FAULT_CORRUPT] = {"corrupt", 5, fault_net},
+    [FAULT_BLACK_HOLE] = {"black-hole", 3, fault_net},
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -173,6 +175,12 @@ static bool fire(struct faults *faults, enum fault_kind kind)
                             : cluster->load_ops->client_fault(cluster, kind);
 }
 
+/* Where the trap shuts, where the bytes are spoiled. */
+static bool counts_itself(enum fault_kind kind)
+{
+    return kind == FAULT_CRASH_AT || kind == FAULT_CHAIN || kind == FAULT_CORRUPT || kind == FAULT_DAMAGE;
+}
+
 static void faults_fire(struct event *event)
 {
     struct faults *faults = CONTAINER_OF(event, struct faults, next);
@@ -180,8 +188,7 @@ static void faults_fire(struct event *event)
     enum fault_kind kind;
     uint64_t pause_ns = SIM_MS(1);
     if (draw_kind(faults, &kind) && fire(faults, kind)) {
-        /* counted where the trap shuts, and where the store is put aside */
-        if (kind != FAULT_CRASH_AT && kind != FAULT_CHAIN && kind != FAULT_DAMAGE)
+        if (!counts_itself(kind))
             faults->fired[kind]++;
         pause_ns = world_skewed(world, SIM_MS(1), faults->gap_ns);
         if (faults->storm_left-- == 0) {
@@ -214,6 +221,7 @@ void faults_heal(struct faults *faults)
     tasks_end(faults);
     trap_finish(&faults->trap);
     fault_repair(faults);
+    sim_net_spoil_end(&cluster->net);
     for (uint32_t i = 0; i < cluster->member_count; i++) {
         struct host *host = &cluster->members[i];
         platter_heal(host->platter);

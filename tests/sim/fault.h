@@ -57,8 +57,12 @@ enum fault_kind {
     FAULT_DUPLICATE,    /* old requests of clients arrive a second time */
     FAULT_STOP,         /* an operator stops a member in order; it is started again */
     FAULT_DAMAGE,       /* disks: a table of a member's store goes bad (fault_disk.c) */
+    /* What came later; drawn apart, so that seeds without these are what they were. */
+    FAULT_CORRUPT,    /* bytes of a frame are spoiled on their way */
+    FAULT_BLACK_HOLE, /* large frames of a pair don't arrive, small ones do */
     FAULT_COUNT
 };
+enum { FAULT_LATER_FIRST = FAULT_CORRUPT };
 
 #define FAULT_BIT(kind) (UINT64_C(1) << (kind))
 

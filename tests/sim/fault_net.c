@@ -145,6 +145,38 @@ static bool slow_link(struct faults *faults)
     return true;
 }
 
+static void undo_swallow(struct faults *faults, struct fault_task *task)
+{
+    struct cluster *cluster = faults->cluster;
+    sim_net_swallow(&cluster->net, task->a, task->b, 0);
+    world_note(&cluster->world, "host %u reaches host %u with large frames, too", task->a, task->b);
+}
+
+static void swallow(struct faults *faults, uint32_t from, uint32_t to, uint32_t bytes,
+                    uint64_t duration_ns)
+{
+    sim_net_swallow(&faults->cluster->net, from, to, bytes);
+    fault_heal_later(faults, undo_swallow, from, to, duration_ns);
+}
+
+/* One way, or both; as where a path has a smaller MTU than its ends know. */
+static bool black_hole(struct faults *faults)
+{
+    struct cluster *cluster = faults->cluster;
+    uint32_t a, b;
+    if (!draw_pair(faults, &a, &b) || cluster->net.frame_bytes_max[a][b] ||
+        cluster->net.frame_bytes_max[b][a])
+        return false;
+    uint32_t bytes = (uint32_t)world_between(&cluster->world, 200, 1500);
+    uint64_t duration_ns = fault_duration(faults);
+    world_note(&cluster->world, "what is larger than %u bytes does not get from host %u to host %u",
+               bytes, a, b);
+    swallow(faults, a, b, bytes, duration_ns);
+    if (fault_draw(faults, 2))
+        swallow(faults, b, a, bytes, duration_ns);
+    return true;
+}
+
 static bool split(struct faults *faults)
 {
     uint32_t count = faults->cluster->member_count, all = (1u << count) - 1;
@@ -183,6 +215,10 @@ bool fault_net(struct faults *faults, enum fault_kind kind)
         return unplug(faults);
     case FAULT_SLOW_LINK:
         return slow_link(faults);
+    case FAULT_CORRUPT:
+        return sim_net_spoil(&cluster->net, &faults->fired[FAULT_CORRUPT]);
+    case FAULT_BLACK_HOLE:
+        return black_hole(faults);
     default:
         return false;
     }

@@ -5,8 +5,8 @@
  * turn. Pipes hold a limited number of bytes (socket buffers); behind them the send queue fills up.
  *
  * Faults: reset (each direction loses a random tail of what was under way), stall of a pipe, blocks
- * between hosts (nothing arrives; both ways or one way), the end of a process with or without a
- * word to its peers. */
+ * between hosts (nothing arrives; both ways or one way; or only what is small), bytes that are
+ * spoiled, the end of a process with or without a word to its peers. */
 #ifndef TUTTI_SIM_NET_H
 #define TUTTI_SIM_NET_H
 
@@ -23,7 +23,8 @@ struct sim_net {
     uint64_t delay_low_ns, delay_high_ns;
     uint64_t connect_timeout_ns; /* of a connect into a block */
     uint64_t silence_timeout_ns; /* until a host that vanished silently counts as gone */
-    uint8_t blocked[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* [from][to]: number of blocks */
+    uint8_t blocked[SIM_HOSTS_MAX][SIM_HOSTS_MAX];          /* [from][to]: number of blocks */
+    uint32_t frame_bytes_max[SIM_HOSTS_MAX][SIM_HOSTS_MAX]; /* that gets through; 0: any */
     uint64_t slower_ns[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     LIST_HEAD(, sim_listener) listeners;
     TAILQ_HEAD(sim_link_list, sim_link) links;
@@ -73,6 +74,16 @@ void sim_net_unblock(struct sim_net *net, uint32_t from, uint32_t to);
 
 /* Connections of this host that are blocked end now, at both ends; what is under way is lost. */
 void sim_net_end_blocked(struct sim_net *net, uint32_t host);
+
+/* Bytes of the next frame in one direction of one connection are spoiled: *strikes is increased
+ * then. False: there is no connection. */
+bool sim_net_spoil(struct sim_net *net, uint64_t *strikes);
+/* Where nothing was spoiled yet, nothing will be. */
+void sim_net_spoil_end(struct sim_net *net);
+
+/* Frames of more than `bytes` (with their header) don't get from host to host, nor does what
+ * follows on their connection. 0: they do again. */
+void sim_net_swallow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t bytes);
 
 /* What two hosts send each other takes so much longer. */
 void sim_net_slow(struct sim_net *net, uint32_t a, uint32_t b, uint64_t slower_ns);

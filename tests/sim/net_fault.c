@@ -1,4 +1,5 @@
-/* What goes wrong on the simulated network: resets, stalls, blocks, hosts that die. */
+/* What goes wrong on the simulated network: resets, stalls, blocks, spoiled bytes, hosts that die.
+ */
 #include "tests/sim/net_link.h"
 
 #include <stdlib.h>
@@ -94,16 +95,44 @@ void sim_net_block(struct sim_net *net, uint32_t from, uint32_t to)
     net->blocked[from][to]++;
 }
 
-void sim_net_unblock(struct sim_net *net, uint32_t from, uint32_t to)
+static void kick_all(struct sim_net *net, uint32_t from, uint32_t to)
 {
-    MUST(net->blocked[from][to] > 0);
-    if (--net->blocked[from][to])
-        return;
     struct sim_link *link;
     TAILQ_FOREACH (link, &net->links, entry)
         for (int i = 0; i < 2; i++)
             if (link->hosts[i] == from && link->hosts[!i] == to)
                 pipe_kick(&link->pipes[i]);
+}
+
+void sim_net_unblock(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    MUST(net->blocked[from][to] > 0);
+    if (--net->blocked[from][to] == 0)
+        kick_all(net, from, to);
+}
+
+void sim_net_swallow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t bytes)
+{
+    net->frame_bytes_max[from][to] = bytes;
+    kick_all(net, from, to);
+}
+
+bool sim_net_spoil(struct sim_net *net, uint64_t *strikes)
+{
+    struct sim_link *link = pick_open(net, UINT32_MAX);
+    struct pipe *pipe = link ? &link->pipes[prng_below(&net->world->prng, 2)] : NULL;
+    if (!pipe || pipe->wire)
+        return false;
+    wire_lay(pipe, strikes);
+    return true;
+}
+
+void sim_net_spoil_end(struct sim_net *net)
+{
+    struct sim_link *link;
+    TAILQ_FOREACH (link, &net->links, entry)
+        for (int i = 0; i < 2; i++)
+            wire_spare(&link->pipes[i]);
 }
 
 void sim_net_end_blocked(struct sim_net *net, uint32_t host)

@@ -35,6 +35,7 @@ static void link_free(struct sim_link *link)
     for (int i = 0; i < 2; i++) {
         event_stop(world, &link->pipes[i].arrive);
         items_free(&link->pipes[i].items);
+        wire_free(&link->pipes[i]);
     }
     TAILQ_REMOVE(&link->net->links, link, entry);
     link->net->link_count--;
@@ -89,11 +90,16 @@ void end_close_later(struct end *end, enum net_reason reason, uint64_t delay_ns)
 
 /* ---- pipes ---- */
 
-static bool pipe_blocked(const struct pipe *pipe)
+/* Nothing gets through, or this one is too large to. */
+static bool pipe_blocked(const struct pipe *pipe, const struct item *item)
 {
     const struct sim_link *link = pipe->link;
     uint32_t from = link->hosts[pipe->from], to = link->hosts[!pipe->from];
-    return from != UINT32_MAX && to != UINT32_MAX && link->net->blocked[from][to] > 0;
+    if (from == UINT32_MAX || to == UINT32_MAX)
+        return false;
+    uint32_t most = link->net->frame_bytes_max[from][to];
+    bool large = most && item->kind == ITEM_FRAME && item->bytes + FRAME_HEADER_BYTES > most;
+    return link->net->blocked[from][to] > 0 || large;
 }
 
 static void pipe_arm(struct pipe *pipe)
@@ -155,22 +161,38 @@ static void pipe_made_room(struct pipe *pipe, uint32_t bytes)
     event_start(world_of(end), &end->room, pipe->link->base_ns);
 }
 
-static void end_take_frame(struct end *end, const struct item *item)
+void end_refuse(struct end *end)
+{
+    if (end->state != END_OPEN)
+        return;
+    pipe_mark(&end->link->pipes[end_side(end)], ITEM_FIN);
+    end_close_later(end, NET_REASON_PROTOCOL, 0);
+}
+
+void end_take_frame(struct end *end, const struct net_frame *frame)
 {
     struct net_counters *counters = &end->transport->counters;
-    if (item->bytes > end->limits.frame_bytes_max) {
-        end_close_later(end_peer(end), NET_REASON_PEER, end->link->base_ns);
-        end_close_later(end, NET_REASON_PROTOCOL, 0);
+    if (frame->bytes > end->limits.frame_bytes_max) {
+        end_refuse(end);
         return;
     }
     counters->frames_received++;
-    counters->bytes_received += item->bytes + FRAME_HEADER_BYTES;
-    world_mix(world_of(end), hash64(item->payload, item->bytes));
-    struct net_frame frame = {item->type, item->bytes, item->payload};
+    counters->bytes_received += frame->bytes + FRAME_HEADER_BYTES;
+    world_mix(world_of(end), hash64(frame->payload, frame->bytes));
     struct sim_net *net = end->link->net;
     if (net->moved)
-        net->moved(net->moved_user, end->link->hosts[end_side(end)], false, item->type);
-    end->handlers->frame(&end->conn, &frame);
+        net->moved(net->moved_user, end->link->hosts[end_side(end)], false, frame->type);
+    end->handlers->frame(&end->conn, frame);
+}
+
+static void end_take_item(struct end *end, const struct item *item)
+{
+    struct wire *wire = end->link->pipes[!end_side(end)].wire;
+    struct net_frame frame = {item->type, item->bytes, item->payload};
+    if (wire)
+        wire_take(wire, end, item);
+    else
+        end_take_frame(end, &frame);
 }
 
 static void end_take(struct end *end, const struct item *item)
@@ -180,7 +202,7 @@ static void end_take(struct end *end, const struct item *item)
         loop_defer(&end->transport->process->loop, &end->flush); /* what was sent before */
         end->handlers->opened(&end->conn);
     } else if (item->kind == ITEM_FRAME && end->state == END_OPEN) {
-        end_take_frame(end, item);
+        end_take_item(end, item);
     } else if (item->kind == ITEM_FIN) {
         bool up = end->state == END_OPEN;
         end_close_later(end, up ? NET_REASON_PEER : NET_REASON_CONNECT, 0);
@@ -194,7 +216,7 @@ static bool pipe_take(struct pipe *pipe)
     struct end *to = &pipe->link->ends[!pipe->from];
     if (!item || item->arrive_ns > pipe->link->net->world->now_ns)
         return false;
-    if (!to->handlers || pipe_blocked(pipe) || (to->paused && to->state == END_OPEN)) {
+    if (!to->handlers || pipe_blocked(pipe, item) || (to->paused && to->state == END_OPEN)) {
         pipe->held = true;
         return false;
     }

@@ -1,5 +1,5 @@
 /* Inside of the simulated network: links, their two ends and two pipes. net.c is the contract on
- * top, net_fault.c what goes wrong. */
+ * top, net_fault.c what goes wrong, net_wire.c what goes wrong with bytes. */
 #ifndef TUTTI_SIM_NET_LINK_H
 #define TUTTI_SIM_NET_LINK_H
 
@@ -18,6 +18,8 @@ struct item {
 };
 STAILQ_HEAD(item_list, item);
 
+struct wire; /* net_wire.c */
+
 struct pipe {
     struct sim_link *link;
     int from; /* index of the sending end */
@@ -26,6 +28,7 @@ struct pipe {
     uint64_t last_ns;
     uint64_t stalled_until_ns;
     bool held;           /* the receiver paused, or a block: wait for a kick */
+    struct wire *wire;   /* it carries bytes; NULL: frames */
     struct event arrive; /* of the receiving process */
 };
 
@@ -107,6 +110,19 @@ void end_flush(struct end *end, bool all);
 
 /* Put a mark (ITEM_OPEN, ITEM_FIN) behind what the end has sent. */
 void pipe_mark(struct pipe *pipe, enum item_kind kind);
+
+/* A frame has arrived. */
+void end_take_frame(struct end *end, const struct net_frame *frame);
+
+/* What arrived is none: this end closes, and what is on its way here is lost. */
+void end_refuse(struct end *end);
+
+/* From now on the pipe carries bytes, and the next frame's are spoiled. */
+void wire_lay(struct pipe *pipe, uint64_t *strikes);
+/* Where they are not yet, they will not be. */
+void wire_spare(struct pipe *pipe);
+void wire_free(struct pipe *pipe);
+void wire_take(struct wire *wire, struct end *end, const struct item *item);
 
 /* Go on delivering after a hold. */
 void pipe_kick(struct pipe *pipe);
