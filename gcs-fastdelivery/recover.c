@@ -184,7 +184,8 @@ void recover_finish(struct gcs_core *core)
         if (!recover_origin(core, k))
             return;
     sort(core->replay.messages, core->replay.count);
-    core->replay.epoch = core->config.applied.position.epoch;
+    core->replay.epoch =
+        core->config.self.witness ? core->epoch : core->config.applied.position.epoch;
     core->crippled = !is_whole(core);
     core->finishing = false;
     core->stage = STAGE_WEDGED;
