@@ -73,11 +73,12 @@ struct check_member {
 
 struct checks {
     struct world *world;
-    struct order_entry *order; /* index i at [i - 1] */
-    uint64_t order_count, order_capacity;
+    struct order_entry *order;            /* index i at [i - 1 - index_first]: checks_entry */
+    uint64_t order_count, order_capacity; /* order_count: the last index */
+    uint64_t index_first, epoch_first;    /* where the world begins: 0, or as wrap.h has it */
     struct check_member members[GCS_MEMBER_MAX];
     uint32_t member_count;
-    struct check_view *views; /* epoch e at [e] */
+    struct check_view *views; /* epoch e at [e - epoch_first] */
     uint64_t view_capacity, view_newest;
     uint64_t epoch, seq_last[GCS_MEMBER_MAX]; /* of the running epoch in the order */
     uint64_t ts_last;
@@ -97,6 +98,15 @@ struct checks {
 
 void checks_init(struct checks *checks, struct world *world, uint32_t member_count);
 void checks_finish(struct checks *checks);
+
+/* The world is not new: before it begins. */
+void checks_begin_at(struct checks *checks, uint64_t index, uint64_t epoch);
+
+/* index_first < index <= order_count. */
+static inline struct order_entry *checks_entry(const struct checks *checks, uint64_t index)
+{
+    return &checks->order[index - 1 - checks->index_first];
+}
 
 /* A member begins a life, or opens anew in it: what it applied after its last stable state comes
  * again, or it went ahead by a state of another one. The history hash tells whether it may. */

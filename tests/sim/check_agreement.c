@@ -8,7 +8,7 @@
 static void check_place(struct checks *checks, uint32_t member, uint64_t index)
 {
     const struct check_member *m = &checks->members[member];
-    if (index == 0 || index > checks->order_count + 1)
+    if (index <= checks->index_first || index > checks->order_count + 1)
         world_violation(checks->world, "agreement: member %u applies index %llu of %llu", member,
                         (unsigned long long)index, (unsigned long long)checks->order_count);
     else if (!m->fresh && index != m->applied + 1)
@@ -30,7 +30,7 @@ void check_agreement(struct checks *checks, uint32_t member, uint64_t index,
     check_place(checks, member, index);
     if (checks->world->stopped || index > checks->order_count)
         return;
-    const struct order_entry *first = &checks->order[index - 1];
+    const struct order_entry *first = checks_entry(checks, index);
     if (!same(first, seen))
         world_violation(checks->world,
                         "agreement: index %llu is (epoch %llu, origin %u, seq %llu, ts %llu) to "

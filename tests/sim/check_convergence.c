@@ -5,7 +5,7 @@
 void check_convergence(struct checks *checks, uint32_t member, uint64_t index,
                        const struct order_entry *seen)
 {
-    const struct order_entry *first = &checks->order[index - 1];
+    const struct order_entry *first = checks_entry(checks, index);
     if (!hash128_equal(first->history, seen->history))
         world_violation(checks->world, "convergence: member %u has another history at index %llu",
                         member, (unsigned long long)index);

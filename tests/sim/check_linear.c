@@ -229,9 +229,10 @@ void linear_check_reads(struct linear *linear, const struct checks *checks)
     struct read_pass pass = {linear, model_create(&linear->limits), once_create(linear->slots_max)};
     uint32_t count, next = 0;
     struct sim_op **reads = collect_reads(linear->history, &count);
-    for (uint64_t index = 0; index <= checks->order_count && next < count; index++) {
-        if (index > 0)
-            each_request(&checks->order[index - 1], read_pass_each, &pass);
+    for (uint64_t index = checks->index_first; index <= checks->order_count && next < count;
+         index++) {
+        if (index > checks->index_first)
+            each_request(checks_entry(checks, index), read_pass_each, &pass);
         while (next < count && place_of(reads[next]) == index)
             check_read(&pass, reads[next++]);
     }

@@ -8,20 +8,21 @@
 
 static struct check_view *view_at(struct checks *checks, uint64_t epoch)
 {
-    while (epoch >= checks->view_capacity) {
+    uint64_t at = epoch - checks->epoch_first;
+    while (at >= checks->view_capacity) {
         uint64_t more = checks->view_capacity;
         checks->views = realloc(checks->views, 2 * more * sizeof *checks->views);
         MUST(checks->views);
         memset(checks->views + more, 0, more * sizeof *checks->views);
         checks->view_capacity *= 2;
     }
-    return &checks->views[epoch];
+    return &checks->views[at];
 }
 
 const struct check_view *checks_view_of(const struct checks *checks, uint64_t epoch)
 {
-    return epoch < checks->view_capacity && checks->views[epoch].known ? &checks->views[epoch]
-                                                                       : NULL;
+    uint64_t at = epoch - checks->epoch_first;
+    return at < checks->view_capacity && checks->views[at].known ? &checks->views[at] : NULL;
 }
 
 uint32_t checks_member_of(const struct checks *checks, uint64_t epoch, uint8_t rank)
@@ -147,7 +148,9 @@ void checks_out(struct checks *checks, uint32_t member, bool asked)
 void check_synchrony(struct checks *checks, uint32_t member, uint64_t index,
                      const struct order_entry *event)
 {
-    struct hash128 before = index > 1 ? checks->order[index - 2].history : (struct hash128){0};
+    struct hash128 before = index > checks->index_first + 1
+                                ? checks_entry(checks, index - 1)->history
+                                : (struct hash128){0};
     struct check_view *view = view_at(checks, event->epoch);
     if (!view->event) {
         view->event = index;

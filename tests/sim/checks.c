@@ -18,10 +18,16 @@ void checks_init(struct checks *checks, struct world *world, uint32_t member_cou
 
 void checks_finish(struct checks *checks)
 {
-    for (uint64_t i = 0; i < checks->order_count; i++)
-        free(checks->order[i].payload);
+    for (uint64_t index = checks->index_first + 1; index <= checks->order_count; index++)
+        free(checks_entry(checks, index)->payload);
     free(checks->order);
     free(checks->views);
+}
+
+void checks_begin_at(struct checks *checks, uint64_t index, uint64_t epoch)
+{
+    checks->index_first = checks->order_count = index;
+    checks->epoch_first = checks->epoch = epoch;
 }
 
 void checks_started(struct checks *checks, uint32_t member)
@@ -37,7 +43,7 @@ void checks_started(struct checks *checks, uint32_t member)
 
 static void order_append(struct checks *checks, struct order_entry entry)
 {
-    if (checks->order_count == checks->order_capacity) {
+    if (checks->order_count - checks->index_first == checks->order_capacity) {
         checks->order_capacity *= 2;
         checks->order = realloc(checks->order, checks->order_capacity * sizeof *checks->order);
         MUST(checks->order);
@@ -47,7 +53,7 @@ static void order_append(struct checks *checks, struct order_entry entry)
         memcpy(copy, entry.payload, entry.bytes);
         entry.payload = copy;
     }
-    checks->order[checks->order_count++] = entry;
+    *checks_entry(checks, ++checks->order_count) = entry;
 }
 
 static struct order_entry entry_of(const struct gcs_message *message, struct hash128 history,
@@ -75,7 +81,7 @@ void checks_applied(struct checks *checks, uint32_t member, uint64_t index,
         return;
     if (index == checks->order_count + 1) {
         order_append(checks, seen);
-        struct order_entry *entry = &checks->order[index - 1];
+        struct order_entry *entry = checks_entry(checks, index);
         check_integrity(checks, index, entry);
         if (entry->event)
             entry->epoch = checks->epoch;
@@ -85,7 +91,7 @@ void checks_applied(struct checks *checks, uint32_t member, uint64_t index,
         check_convergence(checks, member, index, &seen);
     }
     if (!message && !checks->world->stopped)
-        check_synchrony(checks, member, index, &checks->order[index - 1]);
+        check_synchrony(checks, member, index, checks_entry(checks, index));
     struct check_member *m = &checks->members[member];
     m->fresh = false;
     m->applied = index;

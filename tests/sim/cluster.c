@@ -183,6 +183,11 @@ static void describe(struct cluster *cluster)
 /* Founding is the first; then at least two changes. */
 enum { EPOCHS_MIN = 3 };
 
+static uint64_t epochs_of(const struct cluster *cluster)
+{
+    return cluster->checks.epoch - cluster->checks.epoch_first;
+}
+
 static bool sized(struct cluster *cluster)
 {
     uint64_t faults_min = cluster->faults.set ? 3 : 0;
@@ -190,7 +195,7 @@ static bool sized(struct cluster *cluster)
     if (cluster->world.steps > cluster->options.steps * STEPS_PER_LOAD_MAX)
         return true;
     return cluster->world.steps >= cluster->options.steps &&
-           faults_total(&cluster->faults) >= faults_min && cluster->checks.epoch >= epochs_min &&
+           faults_total(&cluster->faults) >= faults_min && epochs_of(cluster) >= epochs_min &&
            cluster->load_ops->sized(cluster);
 }
 
@@ -245,7 +250,7 @@ static bool liveness_due(struct cluster *cluster)
     if (cluster->world.stopped || !cluster->faults.set || cluster->liveness_runs > 2 ||
         !liveness_possible(cluster))
         return false;
-    return cluster->checks.epoch < EPOCHS_MIN ||
+    return epochs_of(cluster) < EPOCHS_MIN ||
            (cluster->liveness_runs == 0 && prng_chance(&cluster->world.prng, 1, 2));
 }
 
@@ -274,8 +279,8 @@ static void report(struct cluster *cluster, struct sim_result *result)
     result->steps = cluster->world.steps;
     result->simulated_ns = cluster->world.now_ns - SIM_S(1000);
     result->trace_hash = cluster->world.trace_hash;
-    result->order = cluster->checks.order_count;
-    result->epochs = cluster->checks.epoch;
+    result->order = cluster->checks.order_count - cluster->checks.index_first;
+    result->epochs = epochs_of(cluster);
     result->snapshots = cluster->snapshots;
     result->joins = cluster->joins;
     result->outs = cluster->outs;
@@ -295,6 +300,10 @@ void sim_run(const struct sim_options *options, const struct load_ops *ops,
     say_shape(&cluster, set);
     if (set & FAULT_BIT(FAULT_DRIFT))
         cluster.world.drift_ppm_max = DRIFT_PPM_MAX;
+    if (set & FAULT_BIT(FAULT_WRAP) && !options->only_order) {
+        wrap_draw(&cluster.wrap, options->seed);
+        cluster.world.wall_ns = cluster.wrap.wall_ns;
+    }
     ops->begin(&cluster);
     for (uint32_t i = 0; i < cluster.founder_count && !cluster.world.stopped; i++)
         host_start(&cluster.members[i]);

@@ -11,6 +11,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/host.h"
+#include "tests/sim/wrap.h"
 
 enum { CLUSTER_CLIENTS_MAX = 8 };
 
@@ -44,6 +45,7 @@ struct cluster {
     struct checks checks;
     struct faults faults;
     struct sim_options options;
+    struct wrap wrap;
     struct gcs_measures measures;
     enum gcs_durability durability;
     uint32_t window_messages;

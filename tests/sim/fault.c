@@ -54,6 +54,7 @@ static const struct {
     [FAULT_STOP] = {"stop", 3, fault_host},
     [FAULT_DAMAGE] = {"damage", 4, fault_disk},
     [FAULT_CORRUPT] = {"corrupt", 5, fault_net},
+    [FAULT_WRAP] = {"wrap", 0, NULL}, /* from the beginning */
     [FAULT_BLACK_HOLE] = {"black-hole", 3, fault_net},
 };
 
@@ -205,6 +206,7 @@ void faults_begin(struct faults *faults, struct cluster *cluster, uint64_t set)
     faults->cluster = cluster;
     faults->set = set;
     faults->fired[FAULT_DRIFT] = (set & FAULT_BIT(FAULT_DRIFT)) != 0;
+    faults->fired[FAULT_WRAP] = cluster->wrap.index != 0;
     LIST_INIT(&faults->tasks);
     trap_init(&faults->trap, cluster);
     faults->next = (struct event){.fire = faults_fire, .label = "fault"};

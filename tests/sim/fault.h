@@ -60,6 +60,7 @@ enum fault_kind {
     /* What came later; drawn apart, so that seeds without these are what they were. */
     FAULT_CORRUPT,    /* bytes of a frame are spoiled on their way */
     FAULT_BLACK_HOLE, /* large frames of a pair don't arrive, small ones do */
+    FAULT_WRAP,       /* counters begin near 2^31 or 2^32, clocks near 2038 or 2106 */
     FAULT_COUNT
 };
 enum { FAULT_LATER_FIRST = FAULT_CORRUPT };

@@ -248,7 +248,7 @@ static bool clock_jump(struct faults *faults)
     if (!host->up)
         return false;
     int64_t jump_ns = (int64_t)fault_draw(faults, SIM_S(1200)) - (int64_t)SIM_S(600);
-    host->process->wall_offset_ns = (int64_t)SIM_S(1700000000) + jump_ns;
+    host->process->wall_offset_ns = cluster->world.wall_ns + jump_ns;
     world_note(&cluster->world, "%s's clock jumps", host->name);
     return true;
 }

@@ -257,7 +257,7 @@ void process_init(struct process *process, struct world *world, const char *name
     process->drift_ppm =
         (int64_t)world_between(world, 0, 2 * world->drift_ppm_max) - (int64_t)world->drift_ppm_max;
     process->wall_offset_ns =
-        (int64_t)SIM_S(1700000000) + (int64_t)world_between(world, 0, SIM_S(4)) - (int64_t)SIM_S(2);
+        world->wall_ns + (int64_t)world_between(world, 0, SIM_S(4)) - (int64_t)SIM_S(2);
     process->work_low_ns = SIM_US(20);
     process->work_high_ns = SIM_MS(4);
     process->alive = true;

@@ -6,9 +6,18 @@
 
 /* ---- inodes and entries ---- */
 
+/* Beyond the last where there is none. */
+static uint64_t place_of(const struct model *model, uint64_t ino)
+{
+    return ino == PROTO_ROOT_INO      ? 0
+           : ino > model->skipped + 1 ? ino - model->skipped - 1
+                                      : UINT64_MAX;
+}
+
 struct model_inode *model_find(struct model *model, uint64_t ino)
 {
-    return ino >= 1 && ino <= model->inode_count ? model->inodes[ino - 1] : NULL;
+    uint64_t place = place_of(model, ino);
+    return place < model->inode_count ? model->inodes[place] : NULL;
 }
 
 static struct model_inode *inode_append(struct model *model, uint32_t mode)
@@ -20,7 +29,7 @@ static struct model_inode *inode_append(struct model *model, uint32_t mode)
     }
     struct model_inode *inode = sim_alloc(sizeof *inode);
     model->inodes[model->inode_count++] = inode;
-    inode->ino = model->inode_count;
+    inode->ino = model->inode_count == 1 ? PROTO_ROOT_INO : model->inode_count + model->skipped;
     inode->mode = mode;
     inode->nlink = S_ISDIR(mode) ? 2 : 1;
     inode->data_version = 1;
@@ -72,7 +81,7 @@ void model_forget(struct model *model, struct model_inode *inode)
             purge_add(model, inode->ino);
     }
     model->inodes_used--;
-    model->inodes[inode->ino - 1] = NULL;
+    model->inodes[place_of(model, inode->ino)] = NULL;
     inode_free(inode);
 }
 
@@ -329,6 +338,7 @@ struct model *model_create(const struct model_limits *limits)
 {
     struct model *model = sim_alloc(sizeof *model);
     model->limits = *limits;
+    model->skipped = limits->next_ino ? limits->next_ino - PROTO_ROOT_INO - 1 : 0;
     inode_append(model, S_IFDIR | 0755)->parent = PROTO_ROOT_INO;
     return model;
 }

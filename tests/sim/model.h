@@ -12,6 +12,7 @@ struct model;
 
 struct model_limits {
     uint32_t inline_bytes_max, links_max;
+    uint64_t next_ino; /* of a new world; 0: it has none but the root */
 };
 
 struct model *model_create(const struct model_limits *limits);

@@ -40,8 +40,8 @@ struct model_inode {
 
 struct model {
     struct model_limits limits;
-    struct model_inode **inodes; /* number ino at [ino - 1]; NULL: gone */
-    uint64_t inode_count, inode_capacity;
+    struct model_inode **inodes; /* the root, then number ino at [ino - skipped - 1]; NULL: gone */
+    uint64_t inode_count, inode_capacity, skipped;
     uint64_t *purges; /* inodes whose objects are to be removed */
     uint32_t purge_count, purge_capacity;
     uint64_t bytes_used, inodes_used;

@@ -186,10 +186,15 @@ static void load_begin(struct cluster *cluster)
     cluster->checks.user = load;
     replica_shape_draw(&load->shape, &cluster->world);
     struct model_limits limits = {.inline_bytes_max = load->shape.limits.inline_bytes_max,
-                                  .links_max = load->shape.limits.links_max};
+                                  .links_max = load->shape.limits.links_max,
+                                  .next_ino = cluster->wrap.next_ino};
     linear_init(&load->linear, &load->clients.history, &limits, load->shape.limits.slots_max);
     load->duplicator = duplicator_create(cluster, DUPLICATOR_HOST, load_replied, load);
     replica_nodes_format(cluster);
+    if (cluster->wrap.index) {
+        wrap_founders(cluster);
+        checks_begin_at(&cluster->checks, cluster->wrap.index, cluster->wrap.epoch);
+    }
     clients_begin(load);
 }
 
@@ -244,7 +249,7 @@ struct log_scan {
 static void log_record(struct log_scan *scan, const struct msglog_record *record)
 {
     for (uint64_t index = scan->from; index <= scan->to; index++) {
-        const struct order_entry *entry = &scan->cluster->checks.order[index - 1];
+        const struct order_entry *entry = checks_entry(&scan->cluster->checks, index);
         scan->found[index - scan->from] |=
             !entry->event && record->epoch == entry->epoch && record->origin == entry->origin &&
             record->seq == entry->seq && record->ts == entry->ts &&
@@ -283,7 +288,7 @@ static void check_kept(struct cluster *cluster, struct host *host, uint64_t stor
     scan.disk = sim_disk_create(host->platter);
     (void)scan.disk->ops->list(scan.disk, log_segment, &scan);
     for (uint64_t index = scan.from; index <= scan.to; index++)
-        if (!checks->order[index - 1].event && !scan.found[index - scan.from])
+        if (!checks_entry(checks, index)->event && !scan.found[index - scan.from])
             world_violation(&cluster->world,
                             "durability: %s has %llu neither in its store (%llu) nor in its log "
                             "after an orderly stop; %llu was answered",
@@ -346,8 +351,8 @@ static void check_disk(struct cluster *cluster, struct host *host)
     else if (state.index > checks->order_count)
         world_violation(&cluster->world, "agreement: %s holds %llu of %llu", host->name,
                         (unsigned long long)state.index, (unsigned long long)checks->order_count);
-    else if (state.index > 0 &&
-             !hash128_equal(state.history, checks->order[state.index - 1].history))
+    else if (state.index > checks->index_first &&
+             !hash128_equal(state.history, checks_entry(checks, state.index)->history))
         world_violation(&cluster->world, "convergence: %s holds another history", host->name);
     else if (!hash128_equal(state.state.digest, sum))
         world_violation(&cluster->world,

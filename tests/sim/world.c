@@ -26,6 +26,7 @@ void world_init(struct world *world, uint64_t seed)
     world->heap_capacity = 1024;
     world->heap = sim_alloc((world->heap_capacity + 1) * sizeof *world->heap);
     world->now_ns = SIM_S(1000);
+    world->wall_ns = (int64_t)SIM_S(1700000000);
     world->steps_max = UINT64_MAX;
 }
 

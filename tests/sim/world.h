@@ -37,6 +37,7 @@ struct event {
 
 struct world {
     uint64_t now_ns; /* true time */
+    int64_t wall_ns; /* what wall clocks show, less true time, but for their errors */
     struct prng prng;
     struct event **heap; /* heap[1 .. count] */
     uint32_t heap_count, heap_capacity;
