@@ -54,6 +54,7 @@ static const struct {
     [FAULT_STOP] = {"stop", 3, fault_host},
     [FAULT_DAMAGE] = {"damage", 4, fault_disk},
     [FAULT_CORRUPT] = {"corrupt", 5, fault_net},
+    [FAULT_STRANGER] = {"stranger", 4, fault_member},
     [FAULT_WRAP] = {"wrap", 0, NULL}, /* from the beginning */
     [FAULT_BLACK_HOLE] = {"black-hole", 3, fault_net},
 };
@@ -176,10 +177,11 @@ static bool fire(struct faults *faults, enum fault_kind kind)
                             : cluster->load_ops->client_fault(cluster, kind);
 }
 
-/* Where the trap shuts, where the bytes are spoiled. */
+/* Where the trap shuts, where the bytes are spoiled, where the stranger is sent away. */
 static bool counts_itself(enum fault_kind kind)
 {
-    return kind == FAULT_CRASH_AT || kind == FAULT_CHAIN || kind == FAULT_CORRUPT || kind == FAULT_DAMAGE;
+    return kind == FAULT_CRASH_AT || kind == FAULT_CHAIN || kind == FAULT_CORRUPT ||
+           kind == FAULT_STRANGER;
 }
 
 static void faults_fire(struct event *event)
@@ -241,6 +243,7 @@ void faults_finish(struct faults *faults)
     event_stop(&faults->cluster->world, &faults->next);
     tasks_end(faults);
     trap_finish(&faults->trap);
+    stranger_destroy(faults->stranger);
 }
 
 uint64_t faults_total(const struct faults *faults)

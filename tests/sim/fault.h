@@ -5,6 +5,7 @@
 
 #include "tests/sim/net.h"
 #include "tests/sim/seat.h"
+#include "tests/sim/stranger.h"
 #include "tests/sim/trap.h"
 #include "tests/sim/world.h"
 
@@ -61,6 +62,7 @@ enum fault_kind {
     FAULT_CORRUPT,    /* bytes of a frame are spoiled on their way */
     FAULT_BLACK_HOLE, /* large frames of a pair don't arrive, small ones do */
     FAULT_WRAP,       /* counters begin near 2^31 or 2^32, clocks near 2038 or 2106 */
+    FAULT_STRANGER,   /* somebody who does not belong here wants to be taken in */
     FAULT_COUNT
 };
 enum { FAULT_LATER_FIRST = FAULT_CORRUPT };
@@ -91,6 +93,7 @@ struct faults {
     struct event next;
     uint64_t fired[FAULT_COUNT];
     struct trap trap;
+    struct stranger *stranger;        /* NULL: none has come yet */
     struct seat dead[GCS_MEMBER_MAX]; /* as they were when they were last killed */
     uint32_t stopping;                /* set of members */
     bool over;                        /* healed */

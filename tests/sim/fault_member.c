@@ -85,6 +85,10 @@ bool fault_member(struct faults *faults, enum fault_kind kind)
         return leave(faults, member, false);
     case FAULT_DRAIN:
         return leave(faults, member, true);
+    case FAULT_STRANGER:
+        if (!faults->stranger)
+            faults->stranger = stranger_create(faults->cluster, &faults->fired[FAULT_STRANGER]);
+        return stranger_fire(faults->stranger);
     case FAULT_REMOVE:
         return remove_one(faults, member);
     default:
