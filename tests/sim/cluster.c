@@ -50,8 +50,6 @@ static uint64_t draw_later(uint64_t seed)
     for (int kind = FAULT_LATER_FIRST; kind < FAULT_COUNT; kind++)
         if (prng_chance(&prng, 1, 2))
             set |= FAULT_BIT(kind);
-    if (prng_chance(&prng, 1, 2))
-        set |= FAULT_BIT(FAULT_DAMAGE);
     return set;
 }
 
@@ -62,7 +60,7 @@ static uint64_t draw_faults(struct cluster *cluster)
     uint64_t set = 0;
     if (cluster->options.faults_given)
         return cluster->options.faults;
-    for (int kind = 0; kind < FAULT_DAMAGE; kind++)
+    for (int kind = 0; kind < FAULT_LATER_FIRST; kind++)
         if (prng_chance(&cluster->world.prng, 1, 2))
             set |= FAULT_BIT(kind);
     set |= draw_later(cluster->options.seed);

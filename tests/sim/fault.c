@@ -177,11 +177,12 @@ static bool fire(struct faults *faults, enum fault_kind kind)
                             : cluster->load_ops->client_fault(cluster, kind);
 }
 
-/* Where the trap shuts, where the bytes are spoiled, where the stranger is sent away. */
+/* Where the trap shuts, where the bytes are spoiled, where the stranger is sent away, where the
+ * store is put aside. */
 static bool counts_itself(enum fault_kind kind)
 {
     return kind == FAULT_CRASH_AT || kind == FAULT_CHAIN || kind == FAULT_CORRUPT ||
-           kind == FAULT_STRANGER;
+           kind == FAULT_STRANGER || kind == FAULT_DAMAGE;
 }
 
 static void faults_fire(struct event *event)

@@ -57,12 +57,12 @@ enum fault_kind {
     FAULT_CLIENT_CRASH, /* a client dies; another one takes its place */
     FAULT_DUPLICATE,    /* old requests of clients arrive a second time */
     FAULT_STOP,         /* an operator stops a member in order; it is started again */
-    FAULT_DAMAGE,       /* disks: a table of a member's store goes bad (fault_disk.c) */
     /* What came later; drawn apart, so that seeds without these are what they were. */
     FAULT_CORRUPT,    /* bytes of a frame are spoiled on their way */
     FAULT_BLACK_HOLE, /* large frames of a pair don't arrive, small ones do */
     FAULT_WRAP,       /* counters begin near 2^31 or 2^32, clocks near 2038 or 2106 */
     FAULT_STRANGER,   /* somebody who does not belong here wants to be taken in */
+    FAULT_DAMAGE,     /* a table of a member's store goes bad */
     FAULT_COUNT
 };
 enum { FAULT_LATER_FIRST = FAULT_CORRUPT };
