@@ -938,3 +938,70 @@ Test(views, a_candidate_that_lost_its_link_is_left_out_at_once)
     cr_assert(group->nodes[0].running);
     end(group);
 }
+
+/* --- all down --- */
+
+/* The `number`th order of `n` things. */
+static void order_of(unsigned number, uint8_t n, uint8_t order[GROUP_NODES_MAX])
+{
+    uint8_t left[GROUP_NODES_MAX];
+    for (uint8_t i = 0; i < n; i++)
+        left[i] = i;
+    for (uint8_t i = 0; i < n; i++) {
+        uint8_t count = (uint8_t)(n - i), at = (uint8_t)(number % count);
+        number /= count;
+        order[i] = left[at];
+        memmove(&left[at], &left[at + 1], (size_t)(count - at - 1));
+    }
+}
+
+/* Members of the last view with their disks: more than half, or half with the lowest. */
+static bool is_enough(uint16_t set, uint8_t n)
+{
+    unsigned count = (unsigned)__builtin_popcount(set);
+    return 2 * count > n || (2 * count == n && set & 1);
+}
+
+/* @wiped: whose disk is empty, and who is added again; n: nobody's. */
+static void come_back(uint8_t n, unsigned number, uint8_t wiped)
+{
+    struct group *group = founded(n, n, 0);
+    uint8_t order[GROUP_NODES_MAX];
+    uint16_t back = 0;
+    order_of(number, n, order);
+    for (uint8_t i = 0; i < n; i++)
+        send(group, i, 2);
+    for (uint8_t i = 0; i < n; i++) {
+        cr_assert_eq(group_multicast(group, i), 0);
+        group_turn(group, i);
+    }
+    for (uint8_t i = 0; i < n; i++)
+        group_crash(group, i, 0, false);
+    if (wiped < n)
+        group_wipe(group, wiped);
+    for (uint8_t i = 0; i < n; i++) {
+        if (order[i] == wiped)
+            group_start_outside(group, wiped, true);
+        else
+            group_start(group, order[i]);
+        back |= order[i] == wiped ? 0 : (uint16_t)(1 << order[i]);
+        group_connect_all(group);
+        group_wait(group, 2000);
+        bool runs = false;
+        for (uint8_t j = 0; j < n; j++)
+            runs = runs || group->nodes[j].running;
+        cr_assert_eq(runs, is_enough(back, n), "%u of %u, order %u, wiped %u: %x are back", i + 1,
+                     n, number, wiped, back);
+    }
+    end(group);
+}
+
+Test(views, all_down_and_back_in_every_order_with_each_disk_wiped)
+{
+    for (uint8_t wiped = 0; wiped <= 3; wiped++)
+        for (unsigned number = 0; number < 6; number++)
+            come_back(3, number, wiped);
+    for (uint8_t wiped = 0; wiped <= 4; wiped++)
+        for (unsigned number = 0; number < 24; number++)
+            come_back(4, number, wiped);
+}
