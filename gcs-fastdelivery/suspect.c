@@ -267,12 +267,12 @@ int suspect_remove(struct gcs_core *core, uint8_t node)
  * waited for by whom the operator asked. */
 void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame)
 {
+    if (frame->epoch != core->epoch)
+        return; /* said again, too late: a later start of the sender has not ended */
     if (frame->flags & GCS_FLAG_ENDS) {
         suspect_death(core, &peer_at(core, from)->member);
         return;
     }
-    if (frame->epoch != core->epoch)
-        return;
     if (frame->target_node != core->view.members[from].node) {
         const struct gcs_view_member *member = find_node(core, frame->target_node);
         if (frame->target_node == core->config.self.node && !core->leaving)
