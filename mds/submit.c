@@ -23,6 +23,7 @@ enum {
     SUBMIT_BACKLOG_BYTES_MAX = 4 << 20,
     SUBMIT_PAYLOAD_BYTES_MAX = 1 << 20, /* gcs_config.payload_bytes_max */
     PROPOSAL_HEAD_BYTES = 4,            /* in a batch */
+    SUBMIT_OPERATIONS_MAX = 1024,       /* in a batch */
 };
 
 /* --- who waits ----------------------------------------------------------------------------------
@@ -164,20 +165,23 @@ static void backlog_pop(struct submit *submit)
     free(head);
 }
 
-/* As much of the backlog as fits into one message. NULL: no memory. */
+/* As much of the backlog as fits into one message, which is applied in one piece: its operations
+ * are few enough that sockets and heartbeats have their turn. NULL: no memory. */
 static struct blob *batch_build(struct replica *replica)
 {
     struct submit *submit = &replica->submit;
     struct proposal *head;
+    unsigned operations = 0;
     struct buffer batch;
     buffer_init(&batch, SUBMIT_PAYLOAD_BYTES_MAX);
     proto_batch_begin(&batch, loop_wall_ns(replica->loop));
-    while ((head = STAILQ_FIRST(&submit->backlog)) &&
+    while (operations < SUBMIT_OPERATIONS_MAX && (head = STAILQ_FIRST(&submit->backlog)) &&
            batch.bytes + PROPOSAL_HEAD_BYTES + head->bytes <= SUBMIT_PAYLOAD_BYTES_MAX &&
            proto_batch_add(&batch, head->data, head->bytes) == 0) {
         backlog_pop(submit);
-        submit->counters.operations++;
+        operations++;
     }
+    submit->counters.operations += operations;
     struct blob *blob = batch.failed ? NULL : blob_create(batch.data, (uint32_t)batch.bytes);
     buffer_finish(&batch);
     return blob;
