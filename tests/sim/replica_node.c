@@ -43,7 +43,8 @@ static int promote_store(void *user, enum replica_old old, struct error *error)
     struct host *host = user;
     const struct replica_node *node = host->program;
     struct cluster *cluster = cluster_of_host(host);
-    if (old == REPLICA_OLD_DAMAGED && !vault_is_damaged(host->vault))
+    /* after a crash behind the promotion, and before the mark, it is fetched once more */
+    if (old == REPLICA_OLD_DAMAGED && !vault_was_damaged(host->vault))
         world_violation(host->world, "validity: %s says that its store is damaged", host->name);
     cluster->faults.fired[FAULT_DAMAGE] += old == REPLICA_OLD_DAMAGED;
     trap_note(&cluster->faults.trap, member_of_host(host), TRAP_SNAPSHOT);

@@ -39,7 +39,7 @@ struct vault {
     uint64_t batch_count, process;
     bool formatted, fail_sync;
     bool damaged; /* some records are, or were when they were not written anew yet */
-    bool damage_is_met;
+    bool damage_is_met, was_damaged;
     struct vault *incoming; /* a second store, on its way in; NULL: none */
     struct vault_counters counters;
 };
@@ -401,7 +401,12 @@ bool vault_damage(struct vault *vault)
     records_damage(&vault->now, from, count);
     records_damage(&vault->stable, from, count);
     vault->damage_is_met = false;
-    return vault->damaged = true;
+    return vault->damaged = vault->was_damaged = true;
+}
+
+bool vault_was_damaged(const struct vault *vault)
+{
+    return vault->was_damaged;
 }
 
 bool vault_is_damaged(const struct vault *vault)

@@ -40,6 +40,7 @@ void vault_fail_sync(struct vault *vault);
  * False: there are none. */
 bool vault_damage(struct vault *vault);
 bool vault_is_damaged(const struct vault *vault); /* and has not been replaced since */
+bool vault_was_damaged(const struct vault *vault);
 bool vault_damage_is_met(const struct vault *vault);
 void vault_repair(struct vault *vault); /* a whole copy is put in its place */
 
