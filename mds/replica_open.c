@@ -167,6 +167,15 @@ static bool on_reaches(void *user, uint64_t index)
     return history_reaches(replica->history, index);
 }
 
+static bool on_lists(void *user, uint8_t node)
+{
+    const struct replica *replica = user;
+    for (uint32_t k = 0; k < replica->view.member_count; k++)
+        if (replica->view.members[k].node == node)
+            return true;
+    return false;
+}
+
 static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
 {
     const struct replica *replica = user;
@@ -185,6 +194,7 @@ static int open_sender(struct replica *replica, struct error *error)
         .store = replica->store,
         .user = replica,
         .reaches = on_reaches,
+        .lists = on_lists,
         .contacts = on_contacts,
         .damaged = on_sender_damaged,
     };

@@ -147,7 +147,7 @@ static void hello_transfer(struct server_conn *c, const struct net_hello *hello)
     server_conn_set_role(c, CONN_TRANSFER);
     server_conn_greet(c);
     if (!c->closing)
-        c->member = transfer_sender_accept(replica->sender, &c->proxy);
+        c->member = transfer_sender_accept(replica->sender, &c->proxy, hello->node);
     if (!c->member)
         server_conn_close(c);
 }

@@ -34,6 +34,7 @@ struct transfer_sender_config {
     /* Whether one that holds everything up to `index` can be fed with what follows. A snapshot
      * that is too old for that is taken anew: the store lags behind what was applied. */
     bool (*reaches)(void *user, uint64_t index);
+    bool (*lists)(void *user, uint8_t node); /* in the installed view */
     /* Of whom the group consists (gcs_contacts); returns the bytes. */
     size_t (*contacts)(void *user, uint8_t to[GCS_STATE_BYTES_MAX]);
     void (*damaged)(void *user, const char *detail); /* the store is */
@@ -47,7 +48,7 @@ void transfer_sender_destroy(struct transfer_sender *sender);
 /* A connection whose hello was answered: it is the sender's from here on (conn->user, handlers).
  * NULL: too many at once, or no memory; the caller closes it. */
 const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender,
-                                                  struct net_conn *conn);
+                                                  struct net_conn *conn, uint8_t node);
 uint32_t transfer_sender_count(const struct transfer_sender *sender);
 /* Whether what is applied now may be needed by a receiver that has to catch up: one is being sent a
  * snapshot, or was shortly ago. */
@@ -59,7 +60,9 @@ struct transfer_receive_config {
     const char *address;    /* copied */
     struct net_hello hello; /* role NET_ROLE_TRANSFER */
     struct store *incoming; /* empty; borrowed until destroy */
-    uint64_t epoch_least;   /* the state of an older epoch is refused */
+    /* Not 0: it has a vote still. The state of an older epoch is refused, and that of a group in
+     * whose view the receiver is: the vote may be needed there. */
+    uint64_t epoch_least;
     void *user;
     /* Of whom the group consists (gcs_contacts), before anything else. @state is borrowed. */
     void (*contacts)(void *user, const void *state, size_t bytes);

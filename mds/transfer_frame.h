@@ -1,9 +1,10 @@
 /* The frames of a transfer (mds/transfer.h), encoded and decoded.
  *
- * All little endian. CONTACTS: as gcs_contacts makes them. BEGIN: records expected (u64), bytes of
- * the state record (u32), it. CREDIT: chunks (u32). CHUNK: number (u64, from 1), checksum over
- * number and content (u64), records: bytes of the key (u16), of the value (u32), key, value. END:
- * chunks, records, checksum of all checksums (u64 each). */
+ * All little endian. CONTACTS: as gcs_contacts makes them. BEGIN: records expected (u64), whether
+ * the receiver is in the view (u8), bytes of the state record (u32), it. CREDIT: chunks (u32).
+ * CHUNK: number (u64, from 1), checksum over number and content (u64), records: bytes of the key
+ * (u16), of the value (u32), key, value. END: chunks, records, checksum of all checksums (u64
+ * each). */
 #ifndef TUTTI_MDS_TRANSFER_FRAME_H
 #define TUTTI_MDS_TRANSFER_FRAME_H
 

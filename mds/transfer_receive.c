@@ -238,17 +238,21 @@ static void give(struct transfer_receive *receive, struct chunk from)
 }
 
 /* One that can't be read is found out at the end. */
-static bool is_old(const struct transfer_receive *receive)
+static bool is_counted_on(const struct transfer_receive *receive, bool listed)
 {
     struct state_record record;
+    uint64_t least = receive->config.epoch_least;
+    if (!least || listed)
+        return least != 0;
     return record_read_state(receive->state, receive->state_bytes, &record) == 0 &&
-           record.epoch < receive->config.epoch_least;
+           record.epoch < least;
 }
 
 static void on_begin(struct transfer_receive *receive, const struct net_frame *frame)
 {
     struct reader r = reader_make(frame->payload, frame->bytes);
     receive->expected = reader_u64(&r);
+    bool listed = reader_u8(&r) != 0;
     size_t bytes = reader_u32(&r);
     if (receive->begun || bytes > sizeof receive->state) {
         end(receive, -EPROTO, "a beginning that can't be");
@@ -259,7 +263,7 @@ static void on_begin(struct transfer_receive *receive, const struct net_frame *f
     receive->begun = true;
     if (!reader_complete(&r))
         end(receive, -EPROTO, "a beginning that can't be");
-    else if (is_old(receive))
+    else if (is_counted_on(receive, listed))
         end(receive, -ESTALE, "its group has not gone on without this replica yet");
     else
         grant(receive, TRANSFER_CREDITS);

@@ -21,6 +21,7 @@ struct sending {
     struct net_conn *conn; /* NULL: it has closed */
     struct store_snapshot *snapshot;
     struct work work;
+    uint8_t node; /* the receiver's */
     bool working, opened, ended;
     bool too_old;
     uint32_t credits;
@@ -154,9 +155,11 @@ static void work_done(struct work *work);
 
 static bool send_begin(struct sending *sending)
 {
-    uint8_t head[12 + STATE_BYTES_MAX];
+    uint8_t head[13 + STATE_BYTES_MAX];
+    const struct transfer_sender_config *config = &sending->sender->config;
     struct writer w = writer_make(head, sizeof head);
     writer_u64(&w, sending->expected);
+    writer_u8(&w, config->lists(config->user, sending->node));
     writer_u32(&w, (uint32_t)sending->state_bytes);
     writer_bytes(&w, sending->state, sending->state_bytes);
     return !w.failed &&
@@ -309,7 +312,7 @@ static void send_contacts(struct sending *sending)
 }
 
 const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender,
-                                                  struct net_conn *conn)
+                                                  struct net_conn *conn, uint8_t node)
 {
     struct sending *sending;
     if (sender->count >= TRANSFER_SENDERS_MAX || !(sending = calloc(1, sizeof *sending)))
@@ -321,6 +324,7 @@ const struct net_handlers *transfer_sender_accept(struct transfer_sender *sender
     }
     sending->sender = sender;
     sending->conn = conn;
+    sending->node = node;
     sending->heard_ns = loop_now_ns(sender->config.loop);
     LIST_INSERT_HEAD(&sender->sendings, sending, link);
     sender->count++;

@@ -340,12 +340,15 @@ static bool read_store(struct host *host, struct state_record *ret_state, struct
 }
 
 /* [9] The digest that members keep as they go is that of the records that they hold. [4] What was
- * answered is there: in the store, or in the log, from which a start takes it. */
+ * answered is there: in the store, or in the log, from which a start takes it. A table that went
+ * bad, and that nobody has read yet, is another's to make good. */
 static void check_disk(struct cluster *cluster, struct host *host)
 {
     const struct checks *checks = &cluster->checks;
     struct state_record state;
     struct hash128 sum;
+    if (vault_is_damaged(host->vault))
+        return;
     if (!read_store(host, &state, &sum))
         world_violation(&cluster->world, "convergence: %s has no state record", host->name);
     else if (state.index > checks->order_count)

@@ -100,6 +100,7 @@ static void say_begin(struct teller *teller)
     size_t count = teller->value_bytes[STATE_AT];
     struct writer w = writer_make(bytes, sizeof bytes);
     writer_u64(&w, KEYS);
+    writer_u8(&w, 0);
     writer_u32(&w, (uint32_t)(teller->lie == LIE_BEGIN_HUGE ? STATE_BYTES_MAX + 1 : count));
     writer_bytes(&w, teller->values[STATE_AT], count);
     if (teller->lie == LIE_BEGIN_LONG)

@@ -79,7 +79,7 @@ static void on_hello(struct gate *gate)
     }
     cr_assert_eq(net_send(gate->conn, NET_FRAME_HELLO, bytes, (uint32_t)count, NULL), 0);
     if (gate->rig->sender)
-        gate->member = transfer_sender_accept(gate->rig->sender, &gate->proxy);
+        gate->member = transfer_sender_accept(gate->rig->sender, &gate->proxy, 2);
     if (!gate->member)
         net_close(gate->conn);
 }
@@ -226,6 +226,13 @@ static bool on_reaches(void *user, uint64_t index)
     return index >= rig->reaches;
 }
 
+static bool on_lists(void *user, uint8_t node)
+{
+    const struct rig *rig = user;
+    cr_assert_eq(node, 2);
+    return rig->lists;
+}
+
 /* One member, and no state of the core's. */
 static size_t on_contacts(void *user, uint8_t to[GCS_STATE_BYTES_MAX])
 {
@@ -266,6 +273,7 @@ void rig_make(struct rig *rig)
         .store = rig->source,
         .user = rig,
         .reaches = on_reaches,
+        .lists = on_lists,
         .contacts = on_contacts,
         .damaged = on_damaged,
     };

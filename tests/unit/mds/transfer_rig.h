@@ -35,6 +35,7 @@ struct rig {
     void (*greeted)(struct gate *gate); /* NULL: the real sender */
 
     struct transfer_receive *receive;
+    bool lists;    /* the receiver is in the sender's view */
     uint8_t named; /* the node that the sender named */
     unsigned told, damaged;
     int code;
