@@ -182,7 +182,8 @@ Test(views, a_witness_makes_a_quorum_with_either)
     }
 }
 
-Test(views, one_voted_out_joins_by_being_fed)
+/* 2 was away, and what it missed is in the memory of the others but of `forgetful`. It is out. */
+static struct group *one_voted_out(uint16_t forgetful)
 {
     struct group *group = founded(3, 3, 0);
     send(group, 0, 1);
@@ -190,9 +191,18 @@ Test(views, one_voted_out_joins_by_being_fed)
     group_isolate(group, 4);
     group_wait(group, 1000);
     send(group, 0, 5);
+    for (uint8_t i = 0; i < 2; i++)
+        if (forgetful >> i & 1)
+            group->nodes[i].history_from = group->nodes[i].applied;
     group_connect_all(group);
     group_wait(group, 100);
     cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    return group;
+}
+
+Test(views, one_voted_out_joins_by_being_fed)
+{
+    struct group *group = one_voted_out(0);
     group_revive(group);
     group_connect_all(group);
     group_wait(group, 1000);
@@ -223,20 +233,9 @@ Test(views, one_that_joins_may_give_it_up)
     end(group);
 }
 
-/* Voted out, then in again; those of `forgetful` remember nothing that it missed. */
 static unsigned snapshots_to_come_back(uint16_t forgetful)
 {
-    struct group *group = founded(3, 3, 0);
-    send(group, 0, 1);
-    group_flush(group, 2);
-    group_isolate(group, 4);
-    group_wait(group, 1000);
-    send(group, 0, 5);
-    for (uint8_t i = 0; i < 2; i++)
-        if (forgetful >> i & 1)
-            group->nodes[i].history_from = group->nodes[i].applied;
-    group_connect_all(group);
-    group_wait(group, 100);
+    struct group *group = one_voted_out(forgetful);
     group_revive(group);
     group_connect_all(group);
     group_wait(group, 1000);
@@ -428,15 +427,7 @@ Test(views, a_link_that_breaks_while_a_view_is_levelled_costs_no_time_out)
 /* A joiner asks anew where nothing comes for a while; what is being read for it is sent then. */
 Test(views, what_a_slow_disk_gives_is_not_thrown_away)
 {
-    struct group *group = founded(3, 3, 0);
-    send(group, 0, 1);
-    group_flush(group, 2);
-    group_isolate(group, 4);
-    group_wait(group, 1000);
-    send(group, 0, 5);
-    group_connect_all(group);
-    group_wait(group, 100);
-    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    struct group *group = one_voted_out(0);
     group_cut(group, 1, 2);
     group->nodes[0].fetches_hang = true;
     group_revive(group);
@@ -812,15 +803,7 @@ Test(views, one_that_is_configured_otherwise_does_not_join)
 /* 2 was away, is being fed, and its disk gives nothing before its removal. */
 static struct group *one_that_is_fed(void)
 {
-    struct group *group = founded(3, 3, 0);
-    send(group, 0, 1);
-    group_flush(group, 2);
-    group_isolate(group, 4);
-    group_wait(group, 1000);
-    send(group, 0, 5);
-    group_connect_all(group);
-    group_wait(group, 100);
-    cr_assert_eq(group->nodes[2].life, LIFE_OUT);
+    struct group *group = one_voted_out(0);
     group->nodes[0].fetches_hang = group->nodes[1].fetches_hang = true;
     group_revive(group);
     return group;
