@@ -199,8 +199,10 @@ int suspect_leave(struct gcs_core *core, bool back)
     }
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
-    if (!may_leave(core, core->self))
+    if (!may_leave(core, core->self)) {
+        core->leaving = false; /* it may have asked before */
         return -EBUSY;
+    }
     core->leaving = core->standings[core->self].leaving = true;
     core->leaving_for_good = core->standings[core->self].leaving_for_good = !back;
     say_leave(core, core->config.self.node, back ? 0 : GCS_FLAG_REMOVED);
