@@ -41,6 +41,10 @@ struct data_inode *data_inode_get(struct data *data, uint64_t ino)
         inode = inode_create(data, ino);
         if (inode)
             HASH_ADD(hh, data->inodes, ino, sizeof inode->ino, inode);
+        if (inode && !inode->hh.tbl) {
+            inode_destroy(inode);
+            inode = NULL;
+        }
     }
     if (inode)
         inode->references++;

@@ -8,11 +8,11 @@
 #ifndef TUTTI_CLIENT_DATA_INTERNAL_H
 #define TUTTI_CLIENT_DATA_INTERNAL_H
 
+#include "base/table.h"
 #include "client/data.h"
 #include "client/data_target.h"
 
 #include <pthread.h>
-#include <uthash.h>
 
 struct data {
     struct data_service service;

@@ -90,20 +90,31 @@ static int ordered_register(struct replica *replica, struct ordered *ordered)
     return rc;
 }
 
+static struct ordered *ordered_add(struct apply *apply, const struct gcs_message *message)
+{
+    struct ordered *ordered = ordered_create();
+    if (!ordered)
+        return NULL;
+    ordered->key = key_of(message);
+    HASH_ADD(hh, apply->by_key, key, sizeof ordered->key, ordered);
+    if (!ordered->hh.tbl) {
+        free(ordered);
+        return NULL;
+    }
+    ordered->message = *message;
+    blob_ref(message->payload);
+    ordered->receipt = ++apply->receipt_last;
+    TAILQ_INSERT_TAIL(&apply->receipts, ordered, receipt_link);
+    return ordered;
+}
+
 static struct ordered *ordered_receive(struct replica *replica, const struct gcs_message *message)
 {
-    struct apply *apply = &replica->apply;
-    struct ordered *ordered = ordered_create();
+    struct ordered *ordered = ordered_add(&replica->apply, message);
     if (!ordered) {
         replica_fail(replica, "no memory for a message");
         return NULL;
     }
-    ordered->key = key_of(message);
-    ordered->message = *message;
-    blob_ref(message->payload);
-    ordered->receipt = ++apply->receipt_last;
-    HASH_ADD(hh, apply->by_key, key, sizeof ordered->key, ordered);
-    TAILQ_INSERT_TAIL(&apply->receipts, ordered, receipt_link);
     if (ordered_register(replica, ordered) < 0) {
         replica_fail(replica, "no memory for the table of pending writes");
         return NULL;

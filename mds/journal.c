@@ -7,12 +7,12 @@
  * section 3.4; docs/decisions.md, write-back in generations. */
 #include "mds/journal.h"
 #include "base/cursor.h"
+#include "base/table.h"
 #include "store/metafile.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 /* Names a message; without padding, because it is hashed as bytes. */
 struct message_key {
@@ -107,7 +107,6 @@ static struct entry *entry_add(struct journal *journal, uint64_t lsn,
                             .ts = record->ts,
                             .bytes = record->payload->bytes,
                             .kind = record->kind};
-    journal->bytes += sizeof *entry + entry->bytes;
     if (record->kind != RECORD_MESSAGE) {
         entry->index = record->ts;
     } else if (entry_find(journal, epoch, origin, seq)) {
@@ -115,7 +114,12 @@ static struct entry *entry_add(struct journal *journal, uint64_t lsn,
     } else {
         entry->listed = true;
         HASH_ADD(hh, journal->by_message, key, sizeof entry->key, entry);
+        if (!entry->hh.tbl) {
+            free(entry);
+            return NULL;
+        }
     }
+    journal->bytes += sizeof *entry + entry->bytes;
     if (entry->index == 0)
         TAILQ_INSERT_TAIL(&journal->undelivered, entry, in_undelivered);
     TAILQ_INSERT_TAIL(&journal->entries, entry, link);

@@ -19,10 +19,10 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/prng.h"
+#include "base/table.h"
 #include "store/cache.h"
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 struct history;
 struct server;

@@ -81,6 +81,10 @@ static struct waiting *waiting_create(struct submit *submit, const struct proto_
     waiting->key = key_of(request);
     unsigned hash = key_hash(submit, &waiting->key);
     HASH_ADD_BYHASHVALUE(hh, submit->by_key, key, sizeof waiting->key, hash, waiting);
+    if (!waiting->hh.tbl) {
+        free(waiting);
+        return NULL;
+    }
     return waiting;
 }
 

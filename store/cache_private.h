@@ -18,13 +18,11 @@
 #ifndef TUTTI_STORE_CACHE_PRIVATE_H
 #define TUTTI_STORE_CACHE_PRIVATE_H
 
+#include "base/table.h"
 #include "store/cache.h"
 
 #include <bsd/sys/tree.h>
 #include <sys/queue.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 struct cache_generation;
 
@@ -75,8 +73,8 @@ struct cache_syncing {
 
 struct cache_scanning;
 
-/* uthash moves all entries of a table when it makes it larger, and the loop waits: many tables, each
- * small. */
+/* uthash moves all entries of a table when it makes it larger, and the loop waits: many tables,
+ * each small. */
 enum { CACHE_SHARD_BITS = 12, CACHE_SHARDS = 1 << CACHE_SHARD_BITS };
 
 struct cache {

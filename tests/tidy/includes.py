@@ -8,17 +8,17 @@ import tree
 
 # Folder: (folders that it may include beside itself, libraries).
 TABLE = {
-    "base": ((), ("xxhash",)),
+    "base": ((), ("xxhash", "uthash")),
     "proto": (("base",), ()),
     "net": (("base",), ("uv", "openssl")),
     "rdma": (("net", "base"), ("infiniband", "rdma")),
     "gcs-fastdelivery": (("base", "net"), ()),
-    "store": (("base",), ("leveldb", "bsd", "uthash")),
+    "store": (("base",), ("leveldb", "bsd")),
     "mds": (
         ("gcs-fastdelivery", "store", "net", "proto", "base"),
-        ("ini", "microhttpd", "jansson", "systemd", "bsd", "uthash"),
+        ("ini", "microhttpd", "jansson", "systemd", "bsd"),
     ),
-    "client": (("net", "proto", "base"), ("fuse3", "fuse", "fuse_lowlevel", "jansson", "bsd", "uthash")),
+    "client": (("net", "proto", "base"), ("fuse3", "fuse", "fuse_lowlevel", "jansson", "bsd")),
     "bench": (
         ("client", "gcs-fastdelivery", "store", "net", "rdma", "base"),
         ("leveldb", "jansson", "mpi", "corosync"),
