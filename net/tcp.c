@@ -43,20 +43,28 @@ static void offer(struct tcp_listener *listener, struct tcp_conn *conn)
         tcp_conn_opened(conn);
 }
 
-static void incoming(uv_stream_t *stream, int status)
+/* Until the connection that libuv holds out is taken, it listens for no other one. */
+static void take(uv_timer_t *again)
 {
-    struct tcp_listener *listener = stream->data;
-    if (status < 0)
-        return; /* the peer has gone again, or descriptors are short: libuv tries later */
+    struct tcp_listener *listener = again->data;
     struct tcp_conn *conn = tcp_conn_create(listener->tcp, &listener->limits, TCP_OPEN);
-    if (!conn)
+    if (!conn) {
+        uv_timer_start(again, take, TCP_ACCEPT_AGAIN_MS, 0);
         return;
+    }
     conn->awaits_first = true;
-    int rc = uv_accept(stream, (uv_stream_t *)&conn->uv);
+    int rc = uv_accept((uv_stream_t *)&listener->uv, (uv_stream_t *)&conn->uv);
     if (rc < 0)
         tcp_conn_end(conn, NET_REASON_SYSTEM, uv_strerror(rc));
     else
         offer(listener, conn);
+}
+
+static void incoming(uv_stream_t *stream, int status)
+{
+    struct tcp_listener *listener = stream->data;
+    if (status == 0) /* else the peer has gone again, or descriptors are short: libuv tries later */
+        take(&listener->again);
 }
 
 /* Listening */
@@ -95,6 +103,8 @@ static void listener_closed(uv_handle_t *handle)
 {
     struct tcp_listener *listener = handle->data;
     struct tcp *tcp = listener->tcp;
+    if (--listener->handles_open > 0)
+        return;
     LIST_REMOVE(listener, entry);
     free(listener);
     tcp_release(tcp);
@@ -103,8 +113,10 @@ static void listener_closed(uv_handle_t *handle)
 static void unlisten(struct net_listener *base)
 {
     struct tcp_listener *listener = CONTAINER_OF(base, struct tcp_listener, base);
-    if (!uv_is_closing((uv_handle_t *)&listener->uv))
-        uv_close((uv_handle_t *)&listener->uv, listener_closed);
+    if (uv_is_closing((uv_handle_t *)&listener->uv))
+        return;
+    uv_close((uv_handle_t *)&listener->uv, listener_closed);
+    uv_close((uv_handle_t *)&listener->again, listener_closed);
 }
 
 static int listen_on(struct net_transport *transport, const char *address,
@@ -123,8 +135,10 @@ static int listen_on(struct net_transport *transport, const char *address,
     listener->tcp = tcp;
     listener->limits = *limits;
     listener->accept = *accept;
-    listener->uv.data = listener;
+    listener->uv.data = listener->again.data = listener;
+    listener->handles_open = 2;
     uv_tcp_init(tcp->uv, &listener->uv);
+    uv_timer_init(tcp->uv, &listener->again);
     LIST_INSERT_HEAD(&tcp->listeners, listener, entry);
     rc = bind_and_listen(listener, &at);
     if (rc < 0) {

@@ -21,6 +21,7 @@
 enum {
     TCP_CONNECT_TIMEOUT_MS = 5000,
     TCP_LINGER_MS = 1000,
+    TCP_ACCEPT_AGAIN_MS = 100,
     TCP_KEEPALIVE_S = 30,
     TCP_BACKLOG = 4096,
     TCP_SCRATCH_BYTES = 64 * 1024,
@@ -48,6 +49,8 @@ struct tcp_listener {
     struct net_listener base;
     struct tcp *tcp;
     uv_tcp_t uv;
+    uv_timer_t again; /* no memory for the connection that is next */
+    unsigned handles_open;
     struct net_limits limits;
     struct net_accept accept;
     LIST_ENTRY(tcp_listener) entry;
