@@ -6,6 +6,7 @@
 #include "mds/config.h"
 #include "mds/supervisor.h"
 #include "mds/worker.h"
+#include "net/loop_uv.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -196,3 +197,4 @@ int main(int argc, char **argv)
     signal(SIGHUP, SIG_IGN); /* nothing is read again, and the end of a terminal ends nobody */
     return p.check || p.alone || p.supervisor >= 0 ? work(&p) : supervise(&p, argv[0]);
 }
+    loop_uv_tell_shortage();

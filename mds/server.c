@@ -389,6 +389,8 @@ int server_create(struct replica *replica, struct server **ret_server, struct er
     struct server *server = calloc(1, sizeof *server);
     if (!server || loop_timer_init(replica->loop, &server->sweep, on_sweep) < 0 ||
         loop_timer_init(replica->loop, &server->drain, on_drain) < 0) {
+        if (server)
+            loop_timer_finish(&server->sweep);
         free(server);
         return error_set(error, -ENOMEM, "no memory");
     }

@@ -177,6 +177,14 @@ static void on_signal(void *user)
     replica_stop(w->replica, on_stopped, w);
 }
 
+static int watch_signals(struct worker *w, struct error *error)
+{
+    int rc = loop_uv_on_signal(w->loop, SIGTERM, on_signal, w);
+    if (rc == 0)
+        rc = loop_uv_on_signal(w->loop, SIGINT, on_signal, w);
+    return rc < 0 ? error_set(error, rc, "signals can't be watched: %s", strerror(-rc)) : 0;
+}
+
 static int make_replica(struct worker *w, struct error *error)
 {
     struct replica_config *config = &w->config->replica;
@@ -194,11 +202,7 @@ static int make_replica(struct worker *w, struct error *error)
     if (getrandom(config->random, sizeof config->random, 0) != (ssize_t)sizeof config->random)
         return error_set(error, -errno, "no random numbers to be had");
     int rc = replica_create(config, &w->replica, error);
-    if (rc == 0)
-        rc = loop_uv_on_signal(w->loop, SIGTERM, on_signal, w);
-    if (rc == 0)
-        rc = loop_uv_on_signal(w->loop, SIGINT, on_signal, w);
-    return rc;
+    return rc < 0 ? rc : watch_signals(w, error);
 }
 
 int worker_run(struct mds_config *config, const struct worker_options *options)

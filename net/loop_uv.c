@@ -7,6 +7,7 @@
  * Time is CLOCK_BOOTTIME, read once per turn, at its first use. libuv's timers count whole
  * milliseconds from a time of their own; a timer that comes early is started again for the rest. */
 #include "net/loop_uv.h"
+#include "base/log.h"
 #include "net/loop_uv_internal.h"
 
 #include <errno.h>
@@ -304,6 +305,35 @@ int loop_uv_on_readable(struct loop *loop, int descriptor, void (*call)(void *us
     }
     LIST_INSERT_HEAD(&l->readables, watch, entry);
     return 0;
+}
+
+/* Memory */
+
+static void *tell(void *memory, size_t bytes)
+{
+    if (!memory && bytes)
+        log_error("loop", "no memory for libuv");
+    return memory;
+}
+
+static void *tell_malloc(size_t bytes)
+{
+    return tell(malloc(bytes), bytes);
+}
+
+static void *tell_realloc(void *old, size_t bytes)
+{
+    return tell(realloc(old, bytes), bytes);
+}
+
+static void *tell_calloc(size_t count, size_t bytes)
+{
+    return tell(calloc(count, bytes), count * bytes);
+}
+
+void loop_uv_tell_shortage(void)
+{
+    uv_replace_allocator(tell_malloc, tell_realloc, tell_calloc, free);
 }
 
 /* Life */

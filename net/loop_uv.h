@@ -4,6 +4,10 @@
 
 #include "base/loop.h"
 
+/* libuv ends the process where it has no memory to watch a descriptor: let it say so before. For a
+ * program, not a library; before anything else here. */
+void loop_uv_tell_shortage(void);
+
 /* NULL when memory or descriptors are short. */
 struct loop *loop_uv_create(void) WARN_UNUSED;
 

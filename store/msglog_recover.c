@@ -139,8 +139,11 @@ static int records_read(struct msglog *log, struct segment_reader *reader,
         log->counters.bytes += record.payload->bytes;
         code = recover(log->config.user, lsn, &record);
         blob_unref(record.payload);
+        if (code > 0)
+            code = -EBADMSG;
         if (code)
-            return code > 0 ? -EBADMSG : code;
+            return error_set(error, code, "message log: record %" PRIu64 ": %s", lsn,
+                             strerror(-code));
     }
 }
 
