@@ -44,7 +44,7 @@ static int check_identity(const struct replica *replica, struct error *error)
 {
     const struct replica_config *config = &replica->config;
     const struct identity *identity = &replica->identity;
-    if (config->init)
+    if (config->init && !config->init_again)
         return error_set(error, -EEXIST,
                          "the data directory holds node %u of cluster '%s' already; "
                          "start it without --init",

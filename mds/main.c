@@ -40,7 +40,7 @@ static const char help[] =
 
 struct program {
     const char *config_path, *log_level;
-    bool init, witness, strict, check, alone, store_damaged;
+    bool init, init_again, witness, strict, check, alone, store_damaged;
     int supervisor; /* the worker's socket to it; -1: this is no worker */
 };
 
@@ -65,7 +65,8 @@ static int set_log_level(struct program *p, const char *name)
     return complain("--log-level takes error, warning, info or debug");
 }
 
-/* --worker and --store-damaged are what a supervisor starts its worker with; not for people. */
+/* --worker, --init-again and --store-damaged are what a supervisor starts its worker with; not for
+ * people. */
 static int set_worker(struct program *p, const char *text)
 {
     char *rest;
@@ -83,6 +84,7 @@ enum {
     OPTION_CHECK,
     OPTION_ALONE,
     OPTION_WORKER,
+    OPTION_INIT_AGAIN,
     OPTION_STORE_DAMAGED,
     OPTION_LEVEL,
     OPTION_HELP,
@@ -96,6 +98,7 @@ static const struct option options[] = {{"config", required_argument, NULL, 'c'}
                                         {"check", no_argument, NULL, OPTION_CHECK},
                                         {"no-supervisor", no_argument, NULL, OPTION_ALONE},
                                         {"worker", required_argument, NULL, OPTION_WORKER},
+                                        {"init-again", no_argument, NULL, OPTION_INIT_AGAIN},
                                         {"store-damaged", no_argument, NULL, OPTION_STORE_DAMAGED},
                                         {"log-level", required_argument, NULL, OPTION_LEVEL},
                                         {"help", no_argument, NULL, OPTION_HELP},
@@ -126,6 +129,9 @@ static int take_option(struct program *p, int option)
         return 0;
     case OPTION_WORKER:
         return set_worker(p, optarg);
+    case OPTION_INIT_AGAIN:
+        p->init = p->init_again = true;
+        return 0;
     case OPTION_STORE_DAMAGED:
         p->store_damaged = true;
         return 0;
@@ -182,8 +188,10 @@ static int work(const struct program *p)
                     "listening on %s without authentication (auth = none): whoever "
                     "reaches it can read and change everything",
                     config.listen);
-    const struct worker_options worker = {
-        .init = p->init, .store_damaged = p->store_damaged, .supervisor = p->supervisor};
+    const struct worker_options worker = {.init = p->init,
+                                          .init_again = p->init_again,
+                                          .store_damaged = p->store_damaged,
+                                          .supervisor = p->supervisor};
     return worker_run(&config, &worker);
 }
 

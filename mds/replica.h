@@ -47,6 +47,7 @@ struct replica_config {
     uint32_t member_count;
     const char *cluster_name;
     bool init;          /* an empty disk is expected: wait for `cluster create` or `member add` */
+    bool init_again;    /* so it was for the process before, which may have got that far */
     bool store_damaged; /* taken for damaged, not opened: the process before died of it */
     bool witness;       /* votes, grants and stores views; no messages, no namespace, no clients */
     enum gcs_durability durability;

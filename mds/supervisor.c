@@ -42,6 +42,7 @@ struct supervisor {
     pid_t worker;              /* 0: none */
     uint64_t started_ns, pause_ns;
     bool reported;   /* this worker has said who it is: links.report */
+    bool tried;      /* there was a worker: it may have done what --init is for */
     bool formatted;  /* a worker has: what --init was for has happened */
     bool unreadable; /* the last worker died of a page of a mapped file that can't be read */
     bool stopping, ending;
@@ -91,7 +92,7 @@ static void worker_arguments(const struct supervisor *s, char socket[16],
     if (o->witness)
         argv[count++] = "--witness";
     if (o->init && !s->formatted)
-        argv[count++] = "--init";
+        argv[count++] = s->tried ? "--init-again" : "--init";
     if (s->unreadable)
         argv[count++] = "--store-damaged";
     argv[count] = NULL;
@@ -130,6 +131,7 @@ static void start(struct supervisor *s)
         return;
     }
     s->worker = pid;
+    s->tried = true;
     s->unreadable = false;
     log_debug("supervisor", "worker %d started", (int)pid);
 }

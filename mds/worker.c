@@ -195,6 +195,7 @@ static int make_replica(struct worker *w, struct error *error)
     config->store_promote = store_promote;
     config->store_user = w;
     config->init = w->options.init;
+    config->init_again = w->options.init_again;
     config->store_damaged = w->options.store_damaged;
     config->user = w;
     config->failed = on_failed;

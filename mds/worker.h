@@ -8,6 +8,7 @@ enum { MDS_EXIT_STOPPED = 1, MDS_EXIT_START = 2 }; /* docs: tutti-mds(8), exit s
 
 struct worker_options {
     bool init;
+    bool init_again;    /* the worker before this one was started with `init`, too */
     bool store_damaged; /* the worker before this one died of reading the store */
     int supervisor;     /* socket to report to (mds/worker_report.h); -1: there is none */
 };
