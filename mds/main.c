@@ -176,8 +176,11 @@ static int work(const struct program *p)
 {
     static struct mds_config config;
     struct error error;
-    if (config_read(p->config_path, p->strict, &config, &error) < 0)
-        return complain(error.text);
+    int rc = config_read(p->config_path, p->strict, &config, &error);
+    if (rc < 0) {
+        complain(error.text);
+        return worker_start_failed(rc);
+    }
     config.replica.witness |= p->witness;
     if (p->check) {
         printf("%s is right%s\n", p->config_path, config.warnings ? ", but for the warnings" : "");
@@ -201,8 +204,8 @@ int main(int argc, char **argv)
     int rc = take_arguments(&p, argc, argv);
     if (rc != 0)
         return rc < 0 ? 0 : rc;
+    loop_uv_tell_shortage();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* nothing is read again, and the end of a terminal ends nobody */
     return p.check || p.alone || p.supervisor >= 0 ? work(&p) : supervise(&p, argv[0]);
 }
-    loop_uv_tell_shortage();

@@ -1,6 +1,7 @@
 /* The supervisor: starts the worker, tells the other members when it is dead, starts it again.
  *
- * A worker that ended in order (exit 0) or refused to start (2) is not started again. */
+ * A worker that ended in order (exit 0) or refused to start (2) is not started again; one that
+ * lacked memory for its start is (1). */
 #ifndef TUTTI_MDS_SUPERVISOR_H
 #define TUTTI_MDS_SUPERVISOR_H
 

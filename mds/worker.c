@@ -206,6 +206,11 @@ static int make_replica(struct worker *w, struct error *error)
     return rc < 0 ? rc : watch_signals(w, error);
 }
 
+int worker_start_failed(int rc)
+{
+    return rc == -ENOMEM ? MDS_EXIT_STOPPED : MDS_EXIT_START;
+}
+
 int worker_run(struct mds_config *config, const struct worker_options *options)
 {
     struct worker w = {.config = config, .options = *options, .lock = -1};
@@ -217,7 +222,7 @@ int worker_run(struct mds_config *config, const struct worker_options *options)
         rc = make_replica(&w, &error);
     if (rc < 0) {
         fprintf(stderr, "tutti-mds: %s\n", error.text);
-        w.exit_code = MDS_EXIT_START;
+        w.exit_code = worker_start_failed(rc);
     } else {
         sd_notifyf(0, "READY=1\nSTATUS=node %u at %s", config->replica.node, config->listen);
         loop_uv_run(w.loop);

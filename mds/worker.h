@@ -13,6 +13,10 @@ struct worker_options {
     int supervisor;     /* socket to report to (mds/worker_report.h); -1: there is none */
 };
 
+/* What a start that failed ends with: what is wrong stays so until somebody mends it; only memory
+ * may be there a moment later. */
+int worker_start_failed(int rc);
+
 /* Serve until SIGTERM or SIGINT, or until it can't. Returns the exit code. @config: read by
  * config_read; filled in further. */
 int worker_run(struct mds_config *config, const struct worker_options *options);
