@@ -7,6 +7,8 @@
  * the process is killed instead, half of a write being done; -2: so it is when the file system
  * DISK_FAULT_POWER (XFS) has lost its power, and with it what was not synced. Each call that was
  * struck is noted by a byte at the end of $DISK_FAULT.fired. Standard streams are left alone. */
+#include "fault_file.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, KILL = -1, POWER = -2 };
+enum { KILL = -1, POWER = -2 };
 
 #define XFS_IOC_GOINGDOWN _IOR('X', 125, uint32_t)
 
@@ -55,36 +57,14 @@ static bool is_ours(int fd)
            (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
 }
 
-static void note(const char *path)
-{
-    char fired[PATH_BYTES];
-    if (snprintf(fired, sizeof fired, "%s.fired", path) >= PATH_BYTES)
-        return;
-    int fd = open(fired, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    ssize_t (*real)(int, const void *, size_t) = next_call("write");
-    if (fd >= 0 && real(fd, "x", 1) == 1)
-        close(fd);
-}
-
 /* What the file says now; counting begins anew where it is a new one. */
 static bool refresh(const char *path)
 {
-    struct stat status;
-    if (stat(path, &status) != 0)
+    char text[FAULT_TEXT_BYTES];
+    if (!fault_file_look(path, &fault_time, text))
         return false;
-    if (memcmp(&status.st_mtim, &fault_time, sizeof fault_time) == 0)
-        return true;
-    FILE *file = fopen(path, "re");
-    struct fault new = {{0}};
-    bool whole = file && fscanf(file, "%15s %d %u %ld %ld", new.call, &new.error, &new.delay_ms,
-                                &new.skip, &new.count) == 5;
-    if (file)
-        fclose(file);
-    if (whole) {
-        fault = new;
-        fault_time = status.st_mtim;
-    }
-    return whole;
+    return !text[0] || sscanf(text, "%15s %d %u %ld %ld", fault.call, &fault.error, &fault.delay_ms,
+                              &fault.skip, &fault.count) == 5;
 }
 
 static bool is_meant(const char *call)
@@ -103,7 +83,7 @@ static int strike(const char *call, const char *path, unsigned *ret_delay_ms)
             unlink(path);
         *ret_delay_ms = fault.delay_ms;
         error = fault.error;
-        note(path);
+        fault_file_note(path);
     }
     pthread_mutex_unlock(&lock);
     return error;

@@ -57,7 +57,7 @@ must_stop()   # seconds, node, pattern of its reason
     grep -qiE "$3" "$work/r$2/log" || fail "replica $2 does not say why it stopped: $(tail -n 3 "$work/r$2/log")"
 }
 
-# --- disks with faults: see disk_fault.c ---
+# --- disks and memory with faults: see disk_fault.c, memory_fault.c ---
 
 # Before the replica starts.
 disk_faulty()   # node. A path with a space can't be preloaded, so a copy is
@@ -66,7 +66,14 @@ disk_faulty()   # node. A path with a space can't be preloaded, so a copy is
     environment_of[$1]="env LD_PRELOAD=$work/disk_fault.so DISK_FAULT=$work/fault$1 DISK_FAULT_POWER=$work/r$1/disk"
 }
 
-fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT
+# Before the replica starts.
+memory_faulty()   # node
+{
+    cp "$build/tests/cluster/memory_fault.so" "$work/"
+    environment_of[$1]="env LD_PRELOAD=$work/memory_fault.so MEMORY_FAULT=$work/fault$1"
+}
+
+fault_begin()   # node, CALL ERRNO DELAY-MS SKIP COUNT; of memory: SKIP COUNT
 {
     rm -f "$work/fault$1.fired"
     echo "${*:2}" >"$work/fault$1.new"
