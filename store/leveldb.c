@@ -46,9 +46,23 @@ static int leveldb_code(const char *text, bool reading)
     return reading && strstr(text, strerror(EIO)) ? -EUCLEAN : -EIO;
 }
 
-/* LevelDB has one text for all failures. Takes `text`. */
-static int leveldb_error(struct error *error, char *text, const char *what, bool reading)
+/* LevelDB copies the text of a failure and does not look whether it could; it would be no failure
+ * then. So it is given an empty text to replace: what happened is no failure as long as that one is
+ * there. */
+static char *text_begin(void)
 {
+    return calloc(1, 1);
+}
+
+/* LevelDB has one text for all failures. Takes `text`. */
+static int text_end(struct error *error, char *text, const char *what, bool reading)
+{
+    if (!text)
+        return error_set(error, -ENOMEM, "LevelDB: %s: no memory", what);
+    if (!text[0]) {
+        free(text);
+        return 0;
+    }
     int code = leveldb_code(text, reading);
     error_set(error, code, "LevelDB: %s: %s", what, text);
     leveldb_free(text);
@@ -59,11 +73,14 @@ static int leveldb_get_value(struct store *store, const void *key, size_t key_by
                              void **ret_value, size_t *ret_bytes, struct error *error)
 {
     struct store_leveldb *level = leveldb_of(store);
-    char *text = NULL;
+    char *text = text_begin();
     size_t bytes = 0;
     char *value = leveldb_get(level->db, level->read, key, key_bytes, &bytes, &text);
-    if (text)
-        return leveldb_error(error, text, "get", true);
+    int rc = text_end(error, text, "get", true);
+    if (rc < 0) {
+        leveldb_free(value);
+        return rc;
+    }
     if (!value)
         return STORE_ABSENT;
     *ret_value = value; /* from malloc: leveldb_free is free */
@@ -94,10 +111,10 @@ static int scan_with(struct store_leveldb *level, const leveldb_readoptions_t *r
         if (!each(user, key, key_bytes, value, value_bytes))
             break;
     }
-    char *text = NULL;
+    char *text = text_begin();
     leveldb_iter_get_error(it, &text);
     leveldb_iter_destroy(it);
-    return text ? leveldb_error(error, text, "scan", true) : 0;
+    return text_end(error, text, "scan", true);
 }
 
 static int leveldb_scan(struct store *store, const void *from, size_t from_bytes, const void *to,
@@ -168,14 +185,14 @@ static int leveldb_write_batch(struct store *store, const struct store_batch *ba
     if (atomic_load(&level->failed))
         return error_set(error, -EIO, "LevelDB: write refused: an earlier one failed");
     leveldb_writebatch_t *changes = leveldb_writebatch_create();
-    char *text = NULL;
+    char *text = text_begin();
     if (store_batch_each(batch, batch_convert, changes) == 0)
         leveldb_write(level->db, level->write, changes, &text);
     leveldb_writebatch_destroy(changes);
-    if (!text)
-        return 0;
-    atomic_store(&level->failed, true);
-    return leveldb_error(error, text, "write", false);
+    int rc = text_end(error, text, "write", false);
+    if (rc < 0)
+        atomic_store(&level->failed, true);
+    return rc;
 }
 
 static void leveldb_close_store(struct store *store)
@@ -232,11 +249,12 @@ int store_leveldb_open(const struct store_leveldb_config *config, struct store *
     level->read = leveldb_readoptions_create();
     level->write = leveldb_writeoptions_create();
     leveldb_configure(level, config);
-    char *text = NULL;
+    char *text = text_begin();
     level->db = leveldb_open(level->options, config->directory, &text);
-    if (text) {
+    int rc = text_end(error, text, "open", false);
+    if (rc < 0) {
         leveldb_close_store(&level->store);
-        return leveldb_error(error, text, "open", false);
+        return rc;
     }
     *ret_store = &level->store;
     return 0;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct store *memory_new(void *user)
@@ -67,6 +68,28 @@ Test(store, leveldb_is_created_only_when_told)
     store_close(store);
     cr_assert_lt(level_open(path, true, &store, &error), 0);
     cr_assert_neq(strlen(error.text), 0);
+    temporary_remove(path);
+}
+
+/* LevelDB takes the memory for the text of a failure by this. */
+static bool strdup_fails;
+
+char *strdup(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = strdup_fails ? NULL : malloc(bytes);
+    return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+Test(store, leveldb_fails_without_memory_to_say_so)
+{
+    char path[64];
+    struct store *store = NULL;
+    struct error error;
+    temporary_make(path);
+    strdup_fails = true;
+    cr_assert_eq(level_open(path, false, &store, &error), -ENOMEM);
+    strdup_fails = false;
     temporary_remove(path);
 }
 
