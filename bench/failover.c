@@ -21,6 +21,7 @@ static const char help[] =
     "  --rate N         writes a second of all together (default: as fast as answers come)\n"
     "  --before TIME    to count before a fault (default 1s)\n"
     "  --after TIME     to count after it was made (default 2s)\n"
+    "  --stolen-max T   pass over rounds in which a hypervisor took more of the processors\n"
     "  --name TEXT      of the fault, for the report\n"
     "  --svg FILE       draw the writes per 10 ms in the round with the longest wait\n"
     "  --json           report for programs\n"
@@ -31,18 +32,20 @@ static const char help[] =
     "  inodes N           make N files: 'made'\n"
     "  load               start the threads: 'loaded'\n"
     "  round [ADDRESS]    a round, whose fault hits that replica: 'now' after --before\n"
-    "  did                the fault has been made: 'end' after --after\n"
+    "  did                the fault has been made: 'end' after --after, or 'again' where\n"
+    "                     --stolen-max does not let the round count\n"
     "  (end of input)     stop and report\n"
     "\n"
     "A stall is the longest time that a write of another replica's client waited for its answer,\n"
-    "if it was answered after the fault began. Threads work on files of their own, so a lost or\n"
+    "if it was answered after the fault began; a silence is the longest time in which none of\n"
+    "them was answered at all. Threads work on files of their own, so a lost or\n"
     "doubled write shows as a wrong answer.\n"
     "\n"
     "exit code: 0 done; 1 failed, or an answer was wrong; 2 wrong usage\n";
 
 static struct failover_load load;
 static struct failover_round rounds[FAILOVER_ROUNDS_MAX];
-static unsigned round_count;
+static unsigned round_count, passed_over;
 static bool loaded;
 
 static int fail(const char *text)
@@ -117,13 +120,16 @@ static int command_did(const struct failover_options *o)
     round->done_ns = clock_ns();
     clock_sleep_until(round->done_ns + o->after_ns);
     failover_round_end(&load, round);
-    round_count++;
+    bool counts = round->stolen_ns <= o->stolen_max_ns;
+    round_count += counts;
+    passed_over += !counts;
     fprintf(stderr,
             "%s, round %u: stalled for %.1f ms, until %.1f ms after the fault; "
-            "a hypervisor took %.0f ms\n",
-            o->name, round_count, (double)round->wait_max_ns / 1e6,
-            (double)(round->wait_end_ns - round->fault_ns) / 1e6, (double)round->stolen_ns / 1e6);
-    say("end");
+            "silence of %.1f ms; a hypervisor took %.0f ms%s\n",
+            o->name, round_count + !counts, (double)round->wait_max_ns / 1e6,
+            (double)(round->wait_end_ns - round->fault_ns) / 1e6, (double)round->gap_max_ns / 1e6,
+            (double)round->stolen_ns / 1e6, counts ? "" : ": passed over");
+    say(counts ? "end" : "again");
     return 0;
 }
 
@@ -152,7 +158,7 @@ static int finish(const struct failover_options *o)
     if (!loaded)
         return 0;
     failover_load_stop(&load);
-    failover_report(&load, rounds, round_count);
+    failover_report(&load, rounds, round_count, passed_over);
     if (o->svg && round_count && failover_draw(&load, rounds, round_count, o->svg, &error))
         return fail(error.text);
     return atomic_load(&load.wrong) ? fail("writes were answered wrongly") : 0;
@@ -200,6 +206,8 @@ static bool take_option(struct failover_options *o, unsigned *rate, int option)
         return take_count(optarg, 10000000, rate);
     case 'b':
         return duration_parse(optarg, &o->before_ns) == 0;
+    case 'S':
+        return duration_parse(optarg, &o->stolen_max_ns) == 0;
     case 'a':
         return duration_parse(optarg, &o->after_ns) == 0;
     }
@@ -214,6 +222,7 @@ int main(int argc, char **argv)
                                           {"rate", required_argument, NULL, 'R'},
                                           {"before", required_argument, NULL, 'b'},
                                           {"after", required_argument, NULL, 'a'},
+                                          {"stolen-max", required_argument, NULL, 'S'},
                                           {"name", required_argument, NULL, 'n'},
                                           {"svg", required_argument, NULL, 's'},
                                           {"json", no_argument, NULL, 'j'},
@@ -223,7 +232,8 @@ int main(int argc, char **argv)
                                  .threads = 64,
                                  .clients = 6,
                                  .before_ns = 1000000000,
-                                 .after_ns = 2000000000};
+                                 .after_ns = 2000000000,
+                                 .stolen_max_ns = UINT64_MAX};
     unsigned rate = 0;
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)

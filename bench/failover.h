@@ -31,6 +31,7 @@ struct failover_options {
     unsigned threads, clients;
     uint64_t before_ns, after_ns;
     uint64_t period_ns; /* of one thread's writes; 0: as fast as answers come */
+    uint64_t stolen_max_ns;
     bool json;
 };
 
@@ -99,8 +100,9 @@ int failover_fill(const struct failover_options *options, const char *address, u
 int failover_make_inodes(const struct failover_options *options, uint64_t count,
                          struct error *error) WARN_UNUSED;
 
+/* @passed_over: rounds besides, in which a hypervisor took too much. */
 void failover_report(const struct failover_load *load, const struct failover_round *rounds,
-                     unsigned round_count);
+                     unsigned round_count, unsigned passed_over);
 
 /* Draw the round with the longest wait. 0 or a negative errno (text). */
 int failover_draw(const struct failover_load *load, const struct failover_round *rounds,

@@ -34,7 +34,7 @@ static void add_rates(struct report_row *row, const struct failover_load *load,
 }
 
 void failover_report(const struct failover_load *load, const struct failover_round *rounds,
-                     unsigned round_count)
+                     unsigned round_count, unsigned passed_over)
 {
     struct failover_round *sorted = calloc(round_count + 1, sizeof *sorted);
     struct histogram *latency = calloc(1, sizeof *latency);
@@ -53,6 +53,7 @@ void failover_report(const struct failover_load *load, const struct failover_rou
     }
     snprintf(row.name, sizeof row.name, "%s: the others' writes", load->options->name);
     report_extra(&row, "rounds", round_count);
+    report_extra(&row, "passed_over", passed_over);
     if (round_count) {
         report_extra(&row, "stall_p50_ms", ms(sorted[round_count / 2].wait_max_ns));
         report_extra(&row, "stall_p100_ms", ms(sorted[round_count - 1].wait_max_ns));
