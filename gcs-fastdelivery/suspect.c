@@ -109,12 +109,14 @@ static bool wants_out(const struct gcs_core *core, uint8_t rank)
     return core->standings[rank].leaving || suspect_unwanted(core, &core->view.members[rank]);
 }
 
-/* The last one with data can't go: nobody would be left. Where all want to, the lower go first. */
-static bool may_leave(const struct gcs_core *core, uint8_t rank)
+/* The last one with data can't go: nobody would be left. Where all want to, the lower go first.
+ * @unwanted: those that an operator wants out are going, too. A lower one may not know of that yet,
+ * so that nobody stays because of it: the lower one is asked to leave, and says so. */
+static bool may_leave(const struct gcs_core *core, uint8_t rank, bool unwanted)
 {
     uint8_t staying = core->data & (uint8_t)~bit(rank);
     for (uint8_t j = 0; j < rank; j++)
-        if (wants_out(core, j))
+        if (unwanted ? wants_out(core, j) : core->standings[j].leaving)
             staying &= (uint8_t)~bit(j);
     return staying != 0;
 }
@@ -124,7 +126,7 @@ uint8_t suspect_going(const struct gcs_core *core)
 {
     uint8_t set = 0;
     for (uint8_t j = 0; j < core->n; j++)
-        if (wants_out(core, j) && may_leave(core, j))
+        if (wants_out(core, j) && may_leave(core, j, true))
             set |= bit(j);
     return set;
 }
@@ -199,7 +201,7 @@ int suspect_leave(struct gcs_core *core, bool back)
     }
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
-    if (!may_leave(core, core->self)) {
+    if (!may_leave(core, core->self, false)) {
         core->leaving = false; /* it may have asked before */
         return -EBUSY;
     }
@@ -299,7 +301,7 @@ void suspect_tick(struct gcs_core *core)
 {
     if (core->stage != STAGE_RUNNING)
         return;
-    if (core->leaving && !may_leave(core, core->self))
+    if (core->leaving && !may_leave(core, core->self, false))
         give_up_leaving(core);
     const struct standing *own = &core->standings[core->self];
     if (own->leaving)
