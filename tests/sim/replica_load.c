@@ -14,7 +14,8 @@
 
 enum { CLIENT_HOST_FIRST = 16, DUPLICATOR_HOST = 31, STEPS_TO_STOP = 20000 };
 
-/* A request that a client sent, by its tag. */
+/* A request that a client sent to a member, by its tag: a client that began anew elsewhere uses
+ * tags again. */
 struct asked {
     uint64_t tag;
     bool read;
@@ -29,7 +30,7 @@ struct replica_load {
     struct linear linear;
     struct duplicator *duplicator;
     uint64_t duplicates, reads_waited;
-    struct asked asked[CLUSTER_CLIENTS_MAX][ASKED_MAX];
+    struct asked asked[CLUSTER_CLIENTS_MAX][GCS_MEMBER_MAX][ASKED_MAX];
     struct replica_view_report reports[GCS_MEMBER_MAX];
 };
 
@@ -115,20 +116,21 @@ static bool is_client(uint32_t host)
     return host >= CLIENT_HOST_FIRST && host < CLIENT_HOST_FIRST + CLUSTER_CLIENTS_MAX;
 }
 
-static struct asked *asked_by(struct replica_load *load, uint32_t client, uint64_t tag)
+static struct asked *asked_by(struct replica_load *load, uint32_t client, uint32_t member,
+                              uint64_t tag)
 {
-    return &load->asked[client - CLIENT_HOST_FIRST][tag % ASKED_MAX];
+    return &load->asked[client - CLIENT_HOST_FIRST][member][tag % ASKED_MAX];
 }
 
-static void note_request(struct replica_load *load, uint32_t client, const uint8_t *payload,
-                         uint32_t bytes)
+static void note_request(struct replica_load *load, uint32_t client, uint32_t member,
+                         const uint8_t *payload, uint32_t bytes)
 {
     struct proto_request request;
     if (proto_request_decode(payload, bytes, &request) < 0)
         return;
     const struct sim_op *op = history_find(&load->clients.history, &request);
     bool read = op && !proto_op_info(op->op.code)->write;
-    *asked_by(load, client, request.tag) = (struct asked){.tag = request.tag, .read = read};
+    *asked_by(load, client, member, request.tag) = (struct asked){.tag = request.tag, .read = read};
 }
 
 /* What is not about the namespace is no answer to a read. */
@@ -138,7 +140,7 @@ static void check_reply(struct replica_load *load, uint32_t member, uint32_t cli
     struct proto_reply reply;
     if (proto_reply_decode(payload, bytes, &reply) < 0)
         return;
-    const struct asked *asked = asked_by(load, client, reply.tag);
+    const struct asked *asked = asked_by(load, client, member, reply.tag);
     if (asked->read && asked->tag == reply.tag && reply.outcome.status < PROTO_SESSION_UNKNOWN)
         checks_answers_read(&load->cluster->checks, member);
 }
@@ -149,7 +151,7 @@ static void load_sent(struct cluster *cluster, uint32_t from, uint32_t to, uint1
     struct replica_load *load = load_of(cluster);
     if (type == NET_FRAME_REQUEST && is_client(from)) {
         duplicator_keep(load->duplicator, payload, bytes);
-        note_request(load, from, payload, bytes);
+        note_request(load, from, to, payload, bytes);
     } else if (type == NET_FRAME_REPLY && is_client(to)) {
         check_reply(load, from, to, payload, bytes);
     }
