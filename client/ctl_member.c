@@ -100,8 +100,8 @@ static enum ctl_exit begin_removal(const struct ctl_command *command, const stru
     return CTL_FAILED;
 }
 
-/* True when the others' newest view does not name it any more. @again: ask for it once more, for a
- * view that came in between forgets who was to go. */
+/* True when the others' newest view does not name it any more. @again: ask for it once more, for
+ * whoever was asked may have ended before it told the others. */
 static bool is_gone(const struct ctl_command *command, const struct ctl_group *before, bool again)
 {
     const char *addresses[CTL_NODES_MAX], *address;

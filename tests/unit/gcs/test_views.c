@@ -685,8 +685,17 @@ Test(views, what_nobody_else_has_is_void)
     end(group);
 }
 
-static void wait_and_revive(struct group *group)
+/* 0 and 1 lose power, keep so much of their logs, and are back. What is nowhere any more begins at
+ * index `lost`. */
+static void power_fails_at_both(struct group *group, uint32_t keep_0, uint32_t keep_1,
+                                uint64_t lost)
 {
+    group_power_cut(group, 0, keep_0);
+    group_power_cut(group, 1, keep_1);
+    group_lost(group, lost);
+    group_start(group, 0);
+    group_start(group, 1);
+    group_connect(group, 0, 1);
     for (int i = 0; i < 6; i++) {
         group_wait(group, 2000);
         group_revive(group);
@@ -702,13 +711,7 @@ Test(views, where_all_have_lost_something_the_longest_goes_on)
     group_crash(group, 2, 0, false);
     group_wait(group, 1000);
     send(group, 0, 2);
-    group_power_cut(group, 0, 3);
-    group_power_cut(group, 1, 2);
-    group_lost(group, 5);
-    group_start(group, 0);
-    group_start(group, 1);
-    group_connect(group, 0, 1);
-    wait_and_revive(group);
+    power_fails_at_both(group, 3, 2, 5);
     expect_view(group, 0, 3, 4);
     send(group, 0, 1);
     cr_assert_eq(group->nodes[1].released, group->nodes[0].delivered);
@@ -723,13 +726,7 @@ Test(views, an_accepted_proposal_waits_for_nobody_that_it_leaves_out)
     send(group, 0, 5);
     group_crash(group, 2, 0, false);
     step_until_carried(group, GCS_FRAME_ACCEPTED);
-    group_power_cut(group, 0, 4);
-    group_power_cut(group, 1, 4);
-    group_lost(group, 6);
-    group_start(group, 0);
-    group_start(group, 1);
-    group_connect(group, 0, 1);
-    wait_and_revive(group);
+    power_fails_at_both(group, 4, 4, 6);
     expect_view(group, 0, 3, 4);
     group_start(group, 2);
     end(group);
@@ -747,13 +744,7 @@ Test(views, what_the_logs_hold_survives_an_outage_in_a_change_of_view)
     step_until_carried(group, GCS_FRAME_PROPOSE);
     for (int i = 0; i < 2; i++)
         (void)group_save(group, 1);
-    group_power_cut(group, 0, 4);
-    group_power_cut(group, 1, 4);
-    group_lost(group, 6);
-    group_start(group, 0);
-    group_start(group, 1);
-    group_connect(group, 0, 1);
-    wait_and_revive(group);
+    power_fails_at_both(group, 4, 4, 6);
     expect_view(group, 0, 3, 0);
     for (uint32_t id = 1; id <= 4; id++)
         cr_assert(group->sent_placed[id], "%u; it went:\n%s", id, group_story(group));
