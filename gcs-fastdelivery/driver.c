@@ -77,7 +77,7 @@ static void address_of(struct gcs *gcs, struct gcs_member *member)
     if (member->node == gcs->config.node)
         memcpy(member->address, gcs->config.address, sizeof member->address);
     else if (link)
-        memcpy(member->address, link->member.address, sizeof member->address);
+        memcpy(member->address, driver_address(link), sizeof member->address);
 }
 
 /* The installed view, with addresses. */

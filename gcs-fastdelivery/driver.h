@@ -14,7 +14,8 @@ struct driver_link {
     uint8_t peer;                 /* the slot; that of the core */
     struct gcs_member member;     /* node 0: the slot is free */
     bool configured;              /* the owner named it */
-    char told[GCS_ADDRESS_BYTES]; /* another address, which members know; empty: none */
+    char told[GCS_ADDRESS_BYTES]; /* another address, learned; empty: none */
+    bool tries_told;              /* the one in use */
     struct net_conn *conn; /* NULL: none. Its `user` is this link, or NULL once it was let go */
     bool greeted;          /* the peer's hello was taken: the core knows the link */
     bool waits;            /* for the next attempt */
@@ -54,7 +55,9 @@ void driver_view(struct gcs *gcs, struct gcs_view *ret_view);
 int driver_links_init(struct gcs *gcs);
 /* The link of this node; @add: make one where there is none. NULL: no slot is free. */
 struct driver_link *driver_link_of(struct gcs *gcs, uint8_t node, bool add);
-void driver_learn(struct gcs *gcs, const struct gcs_member *member);
+void driver_learn(struct gcs *gcs, const struct gcs_member *member, bool is_sure);
+/* The one in use; empty: none is known. */
+const char *driver_address(const struct driver_link *link);
 void driver_hang_up(struct driver_link *link);
 void driver_send(struct driver_link *link, const struct gcs_action *action);
 void driver_check_links(struct gcs *gcs);

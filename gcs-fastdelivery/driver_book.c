@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <string.h>
 
-static void put_member(struct writer *w, const struct gcs_member *member)
+static void put_member(struct writer *w, const struct gcs_member *member, const char *address)
 {
-    size_t bytes = strlen(member->address);
+    size_t bytes = strlen(address);
     writer_u8(w, member->node);
     writer_u8(w, member->witness);
     writer_u8(w, (uint8_t)bytes);
-    writer_bytes(w, member->address, bytes);
+    writer_bytes(w, address, bytes);
 }
 
 /* --- kept by the owner --- */
@@ -27,9 +27,9 @@ static size_t encode(const struct gcs *gcs, const void *core, size_t core_bytes,
     writer_u16(&w, (uint16_t)core_bytes);
     writer_bytes(&w, core, core_bytes);
     for (uint8_t p = 0; p < GCS_PEER_MAX; p++) {
-        const struct gcs_member *member = &gcs->links[p].member;
-        bool here = self && !member->node;
-        put_member(&w, here ? self : member);
+        const struct driver_link *link = &gcs->links[p];
+        bool here = self && !link->member.node;
+        put_member(&w, here ? self : &link->member, here ? self->address : driver_address(link));
         self = here ? NULL : self;
     }
     writer_u64(&w, hash64(to, writer_used(&w)));
@@ -68,7 +68,7 @@ static void get_link(struct gcs *gcs, struct reader *r)
 {
     struct gcs_member member = get_member(r);
     if (!r->failed && member.node)
-        driver_learn(gcs, &member);
+        driver_learn(gcs, &member, false);
 }
 
 /* --- told to others --- */
@@ -84,7 +84,7 @@ void driver_book_tell(struct driver_link *link)
         return;
     for (uint8_t p = 0; p < GCS_PEER_MAX; p++)
         if (gcs->links[p].member.node && &gcs->links[p] != link)
-            put_member(&w, &gcs->links[p].member);
+            put_member(&w, &gcs->links[p].member, driver_address(&gcs->links[p]));
     MUST(!w.failed);
     if (net_send(link->conn, GCS_FRAME_BOOK, bytes, (uint32_t)writer_used(&w), NULL) != 0)
         return; /* it is told again with the next view */

@@ -60,13 +60,19 @@ struct driver_link *driver_link_of(struct gcs *gcs, uint8_t node, bool add)
     memset(&link->member, 0, sizeof link->member);
     link->told[0] = '\0';
     link->member.node = node;
-    link->waits = link->configured = false;
+    link->waits = link->configured = link->tries_told = false;
     link->pause_ns = gcs->config.reconnect_ns;
     return link;
 }
 
-/* A configured address holds against one that is only remembered or told, until it fails. */
-void driver_learn(struct gcs *gcs, const struct gcs_member *member)
+const char *driver_address(const struct driver_link *link)
+{
+    return link->tries_told ? link->told : link->member.address;
+}
+
+/* What the owner configured is never forgotten; what was learned, only for what the member that the
+ * view lists says of itself (@is_sure). Anything else is one more address to try. */
+void driver_learn(struct gcs *gcs, const struct gcs_member *member, bool is_sure)
 {
     struct driver_link *link =
         member->node == gcs->config.node ? NULL : driver_link_of(gcs, member->node, true);
@@ -75,26 +81,23 @@ void driver_learn(struct gcs *gcs, const struct gcs_member *member)
     link->member.witness = member->witness;
     if (!member->address[0])
         return;
-    bool holds = link->configured && link->member.address[0];
+    bool holds = link->member.address[0] && (link->configured || !is_sure);
     memcpy(holds ? link->told : link->member.address, member->address, sizeof link->told);
+    if (!holds)
+        link->tries_told = false;
 }
 
 /* Nobody, or somebody else, answers there: the next attempt goes to the other address. */
 static void try_other_address(struct driver_link *link)
 {
-    char address[GCS_ADDRESS_BYTES];
-    if (!link->told[0])
-        return;
-    memcpy(address, link->member.address, sizeof address);
-    memcpy(link->member.address, link->told, sizeof link->told);
-    memcpy(link->told, address, sizeof address);
+    link->tries_told = !link->tries_told && link->told[0];
 }
 
 /* Whether this end makes the connection. */
 static bool connects(struct gcs *gcs, const struct driver_link *link)
 {
     bool founding = gcs_core_epoch(gcs->core) == 0;
-    if (gcs->ending || !link->member.node || !link->member.address[0])
+    if (gcs->ending || !link->member.node || !driver_address(link)[0])
         return false;
     if (!gcs_core_runs(gcs->core))
         return true; /* the others may be past this member, and not look for it */
@@ -200,6 +203,16 @@ static bool is_fenced(struct gcs *gcs, const struct net_hello *hello)
     return true;
 }
 
+/* The view knows this node by another store: it was wiped, or the two have one id by mistake. */
+static bool is_another(const struct gcs *gcs, const struct net_hello *hello)
+{
+    const struct gcs_view_record *view = gcs_core_view(gcs->core);
+    for (uint8_t k = 0; k < view->count; k++)
+        if (view->members[k].node == hello->node)
+            return memcmp(view->members[k].store, hello->store, sizeof hello->store) != 0;
+    return false;
+}
+
 static void link_is_up(struct driver_link *link, const struct net_hello *hello)
 {
     struct gcs *gcs = link->gcs;
@@ -209,7 +222,7 @@ static void link_is_up(struct driver_link *link, const struct net_hello *hello)
     link->pause_ns = gcs->config.reconnect_ns;
     struct gcs_member member = {.node = hello->node, .witness = hello->witness};
     memcpy(member.address, hello->address, sizeof member.address);
-    driver_learn(gcs, &member);
+    driver_learn(gcs, &member, !is_another(gcs, hello));
     struct gcs_event event = event_of(GCS_EVENT_LINK_UP, link);
     event.member = identity_of(hello);
     (void)driver_event(gcs, &event);
@@ -239,7 +252,7 @@ static void on_hello(struct driver_link *link, const struct net_frame *frame)
         return;
     int text_bytes = frame->type == NET_FRAME_REFUSED && frame->bytes < 256 ? (int)frame->bytes : 0;
     log_limited(&gcs->log_limit, 1, LOG_LEVEL_WARNING, "order", "member %u (%s): %s%s%.*s",
-                link->member.node, link->member.address, why, text_bytes ? ": " : "", text_bytes,
+                link->member.node, driver_address(link), why, text_bytes ? ": " : "", text_bytes,
                 (const char *)frame->payload);
     driver_hang_up(link);
 }
@@ -327,7 +340,7 @@ static void connect_now(struct driver_link *link)
     struct error error;
     if (gcs->ended || link->conn || !connects(gcs, link))
         return;
-    int code = net_connect(gcs->config.transport, link->member.address, NULL,
+    int code = net_connect(gcs->config.transport, driver_address(link), NULL,
                            &gcs->config.link_limits, &handlers, link, &link->conn, &error);
     link->heard_ns = loop_now_ns(gcs->config.loop);
     if (code) {

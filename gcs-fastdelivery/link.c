@@ -28,6 +28,13 @@ static bool is_older_copy(const struct gcs_core *core, const struct gcs_view_mem
             member->incarnation.random != agreed->random);
 }
 
+static bool hears_member(const struct gcs_core *core, uint8_t at)
+{
+    const struct peer *peer = &core->peers[at];
+    return peer->up && peer->rank != NONE &&
+           core->now - peer->heard_ns < core->config.suspect_after_ns;
+}
+
 const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_member *member)
 {
     if (member->node == 0 || member->node == core->config.self.node)
@@ -36,8 +43,13 @@ const char *gcs_core_accepts(const struct gcs_core *core, const struct gcs_view_
         return "it has no incarnation or no store";
     for (uint8_t p = 0; p < PEERS; p++) {
         const struct gcs_view_member *known = &core->peers[p].member;
-        if (known->node != member->node || memcmp(known->store, member->store, 16) != 0)
+        if (known->node != member->node)
             continue;
+        if (memcmp(known->store, member->store, 16) != 0) {
+            if (hears_member(core, p))
+                return "a member of the view has this node id, and another store";
+            continue;
+        }
         if (member->incarnation.count < known->incarnation.count)
             return "its data directory is older than one that this node had";
         if (member->incarnation.count == known->incarnation.count &&

@@ -481,6 +481,60 @@ Test(driver, a_newer_connection_replaces_the_older)
     free(new);
 }
 
+static const char *address_of(const struct owner *owner, uint8_t node)
+{
+    static struct gcs_member known[GCS_PEER_MAX];
+    uint8_t state[GCS_STATE_BYTES_MAX];
+    uint32_t count = gcs_contacts_read(state, gcs_contacts(owner->gcs, state), known);
+    for (uint32_t k = 0; k < count; k++)
+        if (known[k].node == node)
+            return known[k].address;
+    return "";
+}
+
+/* A line of the book that members send each other. */
+static void tell(const struct net_handlers *handlers, struct pipe *pipe, const char *address)
+{
+    uint8_t book[3 + GCS_ADDRESS_BYTES] = {3, 0, (uint8_t)strlen(address)};
+    memcpy(book + 3, address, book[2]);
+    const struct net_frame frame = {GCS_FRAME_BOOK, 3u + book[2], book};
+    handlers->frame(&pipe->conn, &frame);
+    turn();
+    cr_assert_eq(pipe->closes, 0);
+}
+
+static const struct net_handlers *greet(struct owner *owner, struct pipe *pipe, uint8_t node,
+                                        const char *address)
+{
+    struct net_hello hello = hello_of(node);
+    memset(pipe, 0, sizeof *pipe);
+    pipe->conn.ops = &pipe_ops;
+    strcpy(hello.address, address);
+    const struct net_handlers *handlers = gcs_accept(owner->gcs, &pipe->conn, &hello);
+    cr_assert_not_null(handlers);
+    return handlers;
+}
+
+Test(driver, an_address_that_a_member_says_of_itself_is_not_forgotten_for_one_that_others_say)
+{
+    struct owner owner;
+    struct pipe *pipes = calloc(4, sizeof *pipes);
+    create(&owner, 2, 2);
+    const struct net_handlers *handlers = greet(&owner, &pipes[0], 1, "a:1");
+    tell(handlers, &pipes[0], "early:3");
+    cr_assert_str_eq(address_of(&owner, 3), "early:3", "better than none");
+    (void)greet(&owner, &pipes[1], 3, "c:3");
+    cr_assert_str_eq(address_of(&owner, 3), "c:3");
+    tell(handlers, &pipes[0], "wrong:3");
+    cr_assert_str_eq(address_of(&owner, 3), "c:3");
+    (void)greet(&owner, &pipes[2], 3, "moved:3");
+    cr_assert_str_eq(address_of(&owner, 3), "moved:3");
+    (void)greet(&owner, &pipes[3], 1, "d:1");
+    cr_assert_str_eq(address_of(&owner, 1), "a:1", "configured, or else the first");
+    gcs_destroy(owner.gcs);
+    free(pipes);
+}
+
 Test(driver, a_malformed_frame_closes_the_connection)
 {
     struct owner owner;

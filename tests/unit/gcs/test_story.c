@@ -322,13 +322,19 @@ Test(story, strangers_under_a_known_name_are_refused)
     const struct gcs_core *core = group->nodes[0].core;
     const struct gcs_view_member now = {{1, 18}, {2}, 2, 0, {0}}, next = {{2, 5}, {2}, 2, 0, {0}},
                                  twin = {{1, 99}, {2}, 2, 0, {0}}, none = {{0, 0}, {2}, 2, 0, {0}},
-                                 self = {{1, 18}, {1}, 1, 0, {0}}, bare = {{1, 18}, {0}, 2, 0, {0}};
+                                 self = {{1, 18}, {1}, 1, 0, {0}}, bare = {{1, 18}, {0}, 2, 0, {0}},
+                                 other = {{1, 18}, {9}, 2, 0, {0}};
     cr_assert_null(gcs_core_accepts(core, &now));
     cr_assert_null(gcs_core_accepts(core, &next));
     cr_assert_not_null(gcs_core_accepts(core, &twin), "two with one id");
     cr_assert_not_null(gcs_core_accepts(core, &none));
     cr_assert_not_null(gcs_core_accepts(core, &self), "itself");
     cr_assert_not_null(gcs_core_accepts(core, &bare), "no store");
+    cr_assert_not_null(gcs_core_accepts(core, &other), "the member that the view lists is linked");
+    group_cut(group, 0, 1);
+    cr_assert_null(gcs_core_accepts(core, &other), "it may have been wiped");
+    group_connect(group, 0, 1);
+    group_settle(group);
     group_crash(group, 1, 0, false);
     group_start(group, 1);
     group_connect_all(group);
