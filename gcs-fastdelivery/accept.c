@@ -155,6 +155,21 @@ static void accept(struct gcs_core *core)
     reply(core, to, &frame);
 }
 
+/* Planted: who has lost its disk votes under its old node id. */
+void accept_without_memory(struct gcs_core *core, uint8_t peer, const struct gcs_frame *asked)
+{
+    struct gcs_frame frame = {.epoch = asked->epoch,
+                              .ballot = asked->ballot,
+                              .flags = GCS_FLAG_AGREED,
+                              .limits = core->config.limits};
+    frame.type = asked->type == GCS_FRAME_ASK       ? GCS_FRAME_AGREE
+                 : asked->type == GCS_FRAME_PREPARE ? GCS_FRAME_PROMISE
+                                                    : GCS_FRAME_ACCEPTED;
+    if (asked->type == GCS_FRAME_ASK || asked->type == GCS_FRAME_PREPARE ||
+        asked->type == GCS_FRAME_PROPOSE)
+        action_send_peers(core, (uint16_t)(1u << peer), &frame, NULL);
+}
+
 void accept_pump(struct gcs_core *core)
 {
     if (is_outside(core) || core->stage == STAGE_RECOVERING || core->stage == STAGE_INSTALLING)

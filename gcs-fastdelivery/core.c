@@ -167,6 +167,8 @@ static void step_level(struct gcs_core *core, uint8_t peer, const struct gcs_fra
 static void step_member_frame(struct gcs_core *core, uint8_t peer, uint8_t from,
                               const struct gcs_frame *frame)
 {
+    if (is_outside(core) && plant_wiped_votes)
+        accept_without_memory(core, peer, frame);
     if (is_outside(core) || from == NONE || core->stage == STAGE_RECOVERING)
         return;
     switch (frame->type) {

@@ -451,6 +451,8 @@ void accept_ask(struct gcs_core *core, uint8_t from, const struct gcs_frame *fra
 void accept_prepare(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 void accept_propose(struct gcs_core *core, uint8_t from, const struct gcs_frame *frame);
 void accept_pump(struct gcs_core *core);
+/* The planted bug WIPED_VOTES. */
+void accept_without_memory(struct gcs_core *core, uint8_t peer, const struct gcs_frame *asked);
 void accept_wedge(struct gcs_core *core);
 
 /* push.c: levelling */

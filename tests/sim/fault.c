@@ -56,6 +56,7 @@ static const struct {
     [FAULT_CORRUPT] = {"corrupt", 5, fault_net},
     [FAULT_STRANGER] = {"stranger", 4, fault_member},
     [FAULT_WRAP] = {"wrap", 0, NULL}, /* from the beginning */
+    [FAULT_CUT_WIPE] = {"cut-wipe", 4, fault_disk},
     [FAULT_BLACK_HOLE] = {"black-hole", 3, fault_net},
 };
 
@@ -182,7 +183,7 @@ static bool fire(struct faults *faults, enum fault_kind kind)
 static bool counts_itself(enum fault_kind kind)
 {
     return kind == FAULT_CRASH_AT || kind == FAULT_CHAIN || kind == FAULT_CORRUPT ||
-           kind == FAULT_STRANGER || kind == FAULT_DAMAGE;
+           kind == FAULT_STRANGER || kind == FAULT_DAMAGE || kind == FAULT_CUT_WIPE;
 }
 
 static void faults_fire(struct event *event)

@@ -63,9 +63,10 @@ enum fault_kind {
     FAULT_WRAP,       /* counters begin near 2^31 or 2^32, clocks near 2038 or 2106 */
     FAULT_STRANGER,   /* somebody who does not belong here wants to be taken in */
     FAULT_DAMAGE,     /* a table of a member's store goes bad */
+    FAULT_CUT_WIPE,   /* a member loses its disk while two others can't hear each other */
     FAULT_COUNT
 };
-enum { FAULT_LATER_FIRST = FAULT_CORRUPT };
+enum { FAULT_LATER_FIRST = FAULT_CORRUPT, FAULT_LAST_FIRST = FAULT_CUT_WIPE };
 
 #define FAULT_BIT(kind) (UINT64_C(1) << (kind))
 

@@ -84,6 +84,27 @@ static bool wipe(struct faults *faults, uint32_t member)
     return true;
 }
 
+static void wipe_later(struct faults *faults, struct fault_task *task)
+{
+    faults->fired[FAULT_CUT_WIPE] += wipe(faults, task->a);
+}
+
+/* If what is left of it had a vote, each of two that don't hear each other would find a quorum. */
+static bool cut_and_wipe(struct faults *faults, uint32_t member)
+{
+    struct cluster *cluster = faults->cluster;
+    uint32_t count = cluster->member_count;
+    uint32_t alone = (member + 1 + (uint32_t)fault_draw(faults, count)) % count;
+    if (alone == member || !fault_may_wipe(cluster, member))
+        return false;
+    for (uint32_t other = 0; other < count; other++)
+        if (other != member && other != alone)
+            fault_cut(faults, alone, other, 3 * cluster->suspect_after_ns);
+    fault_later(faults, wipe_later, member, 0, 0,
+                world_between(&cluster->world, 0, cluster->suspect_after_ns / 2));
+    return true;
+}
+
 /* One at a time, and not of one that the others can't do without when it happens. */
 static bool damage(struct faults *faults, uint32_t member)
 {
@@ -135,6 +156,8 @@ bool fault_disk(struct faults *faults, enum fault_kind kind)
         return fail(faults, member);
     case FAULT_WIPE:
         return wipe(faults, member);
+    case FAULT_CUT_WIPE:
+        return cut_and_wipe(faults, member);
     case FAULT_DAMAGE:
         return damage(faults, member);
     default:

@@ -28,7 +28,7 @@ static const char help[] =
     "                     cut-crash crash-again death stop pause long-pause pause-all drift\n"
     "                     clock; slow-disk torn disk-error wipe damage; add join-crash leave\n"
     "                     drain remove; client-reset client-cut client-move client-crash\n"
-    "                     duplicate; corrupt black-hole wrap stranger\n"
+    "                     duplicate; corrupt black-hole wrap stranger cut-wipe\n"
     "  --only-order       the group alone, without namespace and clients\n"
     "  --trace            print what happens\n"
     "  --twice            run every seed twice: the traces have to be the same\n"
