@@ -262,6 +262,7 @@ struct gcs_core {
     uint64_t learn_released;        /* index, as the sponsor says */
     uint64_t learn_epoch;           /* begins when all before it is dropped; 0: none */
     bool leaving, leaving_for_good; /* what the owner asked for; stays over views */
+    bool wish_said;                 /* to the members of this view */
     uint64_t check_index[CHECKS_KEPT];
     uint8_t check_hash[CHECKS_KEPT][16];
 

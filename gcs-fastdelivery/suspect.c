@@ -187,6 +187,26 @@ static void say_leave(struct gcs_core *core, uint8_t node, uint16_t flags)
     action_send(core, others(core), &frame, NULL);
 }
 
+static void say_wish(struct gcs_core *core)
+{
+    bool for_good = core->standings[core->self].leaving_for_good;
+    core->wish_said = true;
+    say_leave(core, core->config.self.node, for_good ? GCS_FLAG_REMOVED : 0);
+}
+
+static void forget_wish(struct gcs_core *core)
+{
+    core->leaving = core->standings[core->self].leaving = false;
+    core->standings[core->self].leaving_for_good = false;
+}
+
+/* The last one with data can't go. Once the others of this view have heard of the wish there is no
+ * way back, because a view that fulfils it may be under way. */
+static bool has_to_stay(const struct gcs_core *core)
+{
+    return !core->wish_said && !may_leave(core, core->self, false);
+}
+
 /* Nobody counts on one outside, but on a candidate. */
 static bool is_counted_on(const struct gcs_core *core)
 {
@@ -201,13 +221,13 @@ int suspect_leave(struct gcs_core *core, bool back)
     }
     if (core->stage != STAGE_RUNNING)
         return GCS_E_NOT_RUNNING;
-    if (!may_leave(core, core->self, false)) {
-        core->leaving = false; /* it may have asked before */
+    if (has_to_stay(core)) {
+        forget_wish(core); /* it may have asked before */
         return -EBUSY;
     }
     core->leaving = core->standings[core->self].leaving = true;
     core->leaving_for_good = core->standings[core->self].leaving_for_good = !back;
-    say_leave(core, core->config.self.node, back ? 0 : GCS_FLAG_REMOVED);
+    say_wish(core);
     return 0;
 }
 
@@ -289,23 +309,17 @@ void suspect_told(struct gcs_core *core, uint8_t from, const struct gcs_frame *f
     core->standings[from].leaving_for_good = frame->flags & GCS_FLAG_REMOVED;
 }
 
-/* In this view it is still taken for one that leaves, and answers no reads; in the next one not. */
-static void give_up_leaving(struct gcs_core *core)
-{
-    core->leaving = false;
-    action_add(core, GCS_ACTION_STAYS);
-}
-
 /* A wish is repeated until the view changes: a link may have broken. */
 void suspect_tick(struct gcs_core *core)
 {
     if (core->stage != STAGE_RUNNING)
         return;
-    if (core->leaving && !may_leave(core, core->self, false))
-        give_up_leaving(core);
-    const struct standing *own = &core->standings[core->self];
-    if (own->leaving)
-        say_leave(core, core->config.self.node, own->leaving_for_good ? GCS_FLAG_REMOVED : 0);
+    if (core->leaving && has_to_stay(core)) {
+        forget_wish(core);
+        action_add(core, GCS_ACTION_STAYS);
+    }
+    if (core->standings[core->self].leaving)
+        say_wish(core);
     for (uint8_t i = 0; i < core->unwanted_count; i++)
         say_leave(core, core->unwanted[i].node, GCS_FLAG_REMOVED);
 }

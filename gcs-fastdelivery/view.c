@@ -97,6 +97,7 @@ void view_take(struct gcs_core *core, const struct gcs_view_record *view)
         core->peer_of_rank[k] = NONE;
     }
     core->slow = core->lost = 0;
+    core->wish_said = false;
     suspect_new_view(core);
     if (core->self != NONE) {
         core->standings[core->self].leaving = core->leaving && core->data != bit(core->self);

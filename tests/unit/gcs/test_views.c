@@ -619,6 +619,23 @@ Test(views, of_two_that_leave_one_stays)
     end(group);
 }
 
+/* The others have heard that 2 leaves. So it does not stay because 0 said that it does, too: that
+ * one has started again, and does not want to any more. */
+Test(views, nobody_stays_once_the_others_know_that_it_leaves)
+{
+    struct group *group = founded(3, 3, 2);
+    struct gcs_frame leave = {
+        .type = GCS_FRAME_LEAVE, .epoch = group_epoch(group, 2), .target_node = 1};
+    cr_assert_eq(group_leave(group, 2, false), 0);
+    group_forge(group, 0, 2, &leave, NULL);
+    group_tick(group, 2);
+    cr_assert_eq(group_leave(group, 2, false), 0, "it has been promised");
+    group_wait(group, 3000);
+    cr_assert_not(group->nodes[2].stays);
+    cr_assert_eq(group->nodes[2].life, LIFE_REMOVED);
+    end(group);
+}
+
 /* 1 prepares while 0's ballot is under way; the higher one wins, 0 is refused, one view comes. */
 Test(views, two_proposers_make_one_view)
 {
