@@ -28,16 +28,24 @@ bool liveness_possible(const struct cluster *cluster)
     return cluster->durability == GCS_DURABILITY_DISK || (set & (set - 1));
 }
 
+static bool can_do_without(const struct cluster *cluster, uint32_t set, uint32_t frozen)
+{
+    const struct check_view *view = checks_view_of(&cluster->checks, cluster->checks.view_newest);
+    return (frozen & ~set) == 0 && view && checks_is_quorum(view, set & ~frozen);
+}
+
 /* A minority, perhaps not the largest. 0: there is none. */
 static uint32_t draw_minority(struct cluster *cluster, uint32_t set)
 {
-    const struct check_view *view = checks_view_of(&cluster->checks, cluster->checks.view_newest);
     uint32_t frozen = 0;
     for (int tries = 0; tries < 8; tries++) {
         uint32_t more = frozen | 1u << prng_below(&cluster->world.prng, cluster->member_count);
-        if ((more & ~set) == 0 && view && checks_is_quorum(view, set & ~more))
+        if (can_do_without(cluster, set, more))
             frozen = more;
     }
+    for (uint32_t i = 0; i < cluster->member_count && !frozen; i++)
+        if (can_do_without(cluster, set, 1u << i))
+            frozen = 1u << i;
     return frozen;
 }
 
