@@ -4,6 +4,7 @@
  * may wait; then the kernel's queue holds the rest, whose callers it can kill by itself. */
 #include "base/log.h"
 #include "client/fuse_internal.h"
+#include "client/members_file.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -88,7 +89,11 @@ static int connect_client(struct mount *mount, struct error *error)
     options.replicas = mount->options->replicas;
     options.first = mount->options->first;
     options.slots = mount->options->slots;
-    return tutti_connect(&options, &mount->client, error);
+    char *members = members_file_path(mount->options->state, mount->options->replicas);
+    options.members_path = members;
+    int rc = tutti_connect(&options, &mount->client, error);
+    free(members);
+    return rc;
 }
 
 static int ask_limits(struct mount *mount, struct proto_statfs *ret_figures, struct error *error)

@@ -18,6 +18,7 @@ struct mount_options {
     uint32_t first; /* UINT32_MAX: at random */
     uint32_t slots;
     char *log_path; /* owned; NULL: none once in the background */
+    char *state;    /* owned; NULL: as of members_file_path */
     char *kernel;   /* what goes on to the kernel and fusermount3: "ro,nosuid"; owned */
     bool allow_other, no_allow_other;
     bool foreground, debug, help, version;

@@ -96,11 +96,19 @@ static int parse_stripe(const char *text, uint32_t *ret_bytes, struct error *err
     return 0;
 }
 
-static int parse_log(struct mount_options *options, const char *path, struct error *error)
+static int copy_text(const char *text, char **to, struct error *error)
 {
-    free(options->log_path);
-    options->log_path = strdup(path);
-    return options->log_path ? 0 : error_set(error, -ENOMEM, "no memory");
+    free(*to);
+    *to = strdup(text);
+    return *to ? 0 : error_set(error, -ENOMEM, "no memory");
+}
+
+/* The process leaves its directory. */
+static int parse_state(struct mount_options *options, const char *path, struct error *error)
+{
+    if (path[0] != '/')
+        return error_set(error, -EINVAL, "state=%s: an absolute path is needed", path);
+    return copy_text(path, &options->state, error);
 }
 
 /* An option with a value. */
@@ -118,7 +126,9 @@ static int parse_pair(struct mount_options *options, const char *name, char *val
         return !rc && !options->slots ? error_set(error, -EINVAL, "slots=0: at least 1") : rc;
     }
     if (strcmp(name, "log") == 0)
-        return parse_log(options, value, error);
+        return copy_text(value, &options->log_path, error);
+    if (strcmp(name, "state") == 0)
+        return parse_state(options, value, error);
     return error_set(error, -EINVAL, "unknown option %s= (see --help)", name);
 }
 
@@ -242,5 +252,6 @@ void mount_options_finish(struct mount_options *options)
     for (uint32_t i = 0; i < options->target_count; i++)
         free(options->targets[i]);
     free(options->log_path);
+    free(options->state);
     free(options->kernel);
 }

@@ -11,19 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int copy_addresses(struct client_session *s, const struct client_session_config *config)
-{
-    s->addresses = calloc(config->address_count, sizeof *s->addresses);
-    if (!s->addresses)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < config->address_count; i++) {
-        s->addresses[i] = strdup(config->addresses[i]);
-        if (!s->addresses[i])
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 static int make_slots(struct client_session *s)
 {
     s->seq = calloc(s->config.slots, sizeof *s->seq);
@@ -35,7 +22,8 @@ static int make_timers(struct client_session *s)
 {
     if (loop_timer_init(s->config.loop, &s->retry, session_retry_fire) ||
         loop_timer_init(s->config.loop, &s->watch, session_watch_fire) ||
-        loop_timer_init(s->config.loop, &s->keep, session_keep_fire))
+        loop_timer_init(s->config.loop, &s->keep, session_keep_fire) ||
+        loop_timer_init(s->config.loop, &s->balance, session_balance_fire))
         return -ENOMEM;
     return 0;
 }
@@ -49,16 +37,16 @@ static void set_config(struct client_session *s, const struct client_session_con
         s->config.slots = PROTO_SLOTS_MAX;
     if (!s->config.stall_ns)
         s->config.stall_ns = 10ull * 1000 * 1000 * 1000;
+    if (!s->config.balance_ns)
+        s->config.balance_ns = 10ull * 1000 * 1000 * 1000;
     memcpy(s->id, config->random, sizeof s->id);
     prng_init(&s->prng, config->random[2] ^ config->random[3]);
-    s->address = config->first == UINT32_MAX ? (uint32_t)prng_below(&s->prng, config->address_count)
-                                             : config->first % config->address_count;
 }
 
 int client_session_create(const struct client_session_config *config,
                           struct client_session **ret_session)
 {
-    if (!config->address_count)
+    if (!config->address_count || config->address_count > CLIENT_SESSION_CONFIGURED_MAX)
         return -EINVAL;
     struct client_session *s = calloc(1, sizeof *s);
     if (!s)
@@ -70,7 +58,7 @@ int client_session_create(const struct client_session_config *config,
     TAILQ_INIT(&s->ready);
     TAILQ_INIT(&s->sent);
     buffer_init(&s->scratch, PROTO_REQUEST_BYTES_MAX);
-    int code = copy_addresses(s, config);
+    int code = session_addresses_init(s);
     if (!code)
         code = make_slots(s);
     if (!code)
@@ -82,6 +70,7 @@ int client_session_create(const struct client_session_config *config,
         return code;
     }
     session_retry(s, 0);
+    session_balance_later(s);
     *ret_session = s;
     return 0;
 }
@@ -106,7 +95,7 @@ void client_session_get_status(const struct client_session *session,
 {
     *ret_status = (struct client_session_status){
         .connected = session->was_connected,
-        .peer = session->was_connected ? session->addresses[session->address] : "",
+        .peer = session->was_connected ? session_address(session) : "",
         .trouble = session->trouble,
         .requests = session->request_count,
         .connects = session->connects,
@@ -114,6 +103,7 @@ void client_session_get_status(const struct client_session *session,
         .malformed = session->malformed,
         .stray = session->stray,
         .stalls = session->stalls,
+        .moves = session->moves,
     };
 }
 
@@ -121,17 +111,14 @@ void client_session_destroy(struct client_session *session)
 {
     if (!session)
         return;
-    if (session->link) {
-        session->link->session = NULL;
-        net_close(session->link->conn);
-    }
+    session_let_go(&session->link);
+    session_let_go(&session->better);
     session_discard_all(session);
     loop_timer_finish(&session->retry);
     loop_timer_finish(&session->watch);
     loop_timer_finish(&session->keep);
-    for (uint32_t i = 0; session->addresses && i < session->config.address_count; i++)
-        free(session->addresses[i]);
-    free(session->addresses);
+    loop_timer_finish(&session->balance);
+    session_addresses_finish(session);
     free(session->seq);
     free(session->free_slots);
     buffer_finish(&session->scratch);

@@ -12,12 +12,15 @@
 #define TUTTI_CLIENT_SESSION_H
 
 #include "base/loop.h"
+#include "net/members.h"
 #include "net/transport.h"
 #include "proto/proto.h"
 
 struct client_session;
 
 enum {
+    CLIENT_SESSION_CONFIGURED_MAX = 64, /* addresses */
+    CLIENT_SESSION_ADDRESSES_MAX = 96,  /* with those that replicas tell of */
     CLIENT_SESSION_SLOTS_DEFAULT = 128,
     CLIENT_SESSION_REQUESTS_MAX = 16384,         /* accepted and not ended */
     CLIENT_SESSION_BYTES_MAX = 64 * 1024 * 1024, /* their encodings */
@@ -27,17 +30,22 @@ struct client_session_config {
     struct loop *loop;
     struct net_transport *transport; /* borrowed */
     const char *const *addresses;    /* copied */
-    uint32_t address_count;          /* at least one */
+    uint32_t address_count;          /* 1 .. CLIENT_SESSION_CONFIGURED_MAX */
     uint32_t first;                  /* address to try first; UINT32_MAX: any */
+    const struct net_members *known; /* copied; NULL: none. Of an earlier time, asked after those */
     uint32_t slots;                  /* writes in flight, and reads; 0: the default */
     uint64_t keepalive_ns;           /* an ordered sign of life this often; 0: none */
-    uint64_t stall_ns;  /* go to another replica where the oldest request that is out was not
-                         * answered for so long; 0: 10 s. Doubles while nothing at all is
-                         * answered: a group that waits for a member is not overrun. */
-    uint64_t random[4]; /* session id and jitter; never the same twice */
+    uint64_t stall_ns;   /* go to another replica where the oldest request that is out was not
+                          * answered for so long; 0: 10 s. Doubles while nothing at all is
+                          * answered: a group that waits for a member is not overrun. */
+    uint64_t balance_ns; /* look about this often whether another replica is the better one for this
+                          * client; 0: 10 s */
+    uint64_t random[4];  /* session id and jitter; never the same twice */
     void *user;
     /* The session is open (again): true; the connection was lost: false, and `peer` says why. */
     void (*connected)(void *user, bool connected, const char *peer);
+    /* A replica has said who is in the group now, and it is news. May be NULL. */
+    void (*members)(void *user, const struct net_members *members);
     /* The session can't go on (expired, or refused by the group). Everything that was out has ended
      * with -ESHUTDOWN. A single replica that is not fit (another cluster, another version, not
      * formatted) does not end it: the next address is tried. */
@@ -82,6 +90,7 @@ struct client_session_status {
     uint64_t malformed;  /* connections dropped because of what came in */
     uint64_t stray;      /* replies to nothing that was asked; ignored */
     uint64_t stalls;     /* connections given up because nothing came */
+    uint64_t moves;      /* to a better replica, of its own accord */
 };
 void client_session_get_status(const struct client_session *session,
                                struct client_session_status *ret_status);

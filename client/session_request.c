@@ -360,6 +360,7 @@ void session_reply(struct client_session *s, const void *bytes, size_t count)
     }
     s->failures = 0;
     s->quiet = 0;
+    session_address_works(s);
     deliver(s, r, &reply);
     session_pump(s);
 }
@@ -378,6 +379,7 @@ void session_finish_all(struct client_session *s, const char *detail)
     session_drop(s, "%s", detail ? detail : "closed");
     loop_timer_stop(&s->retry);
     loop_timer_stop(&s->keep);
+    loop_timer_stop(&s->balance);
     while ((r = any(s)))
         finish(s, r, -ESHUTDOWN, NULL);
     if (detail && s->config.ended)

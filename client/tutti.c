@@ -3,6 +3,8 @@
  *
  * Invariants: the session, the timers and the transport are touched by the client's thread only,
  * but before it starts and after it was joined; the thread takes no signals. */
+#include "base/log.h"
+#include "client/members_file.h"
 #include "client/tutti_internal.h"
 
 #include <errno.h>
@@ -58,10 +60,23 @@ static int take_addresses(struct tutti *client, const char *replicas, struct err
     return 0;
 }
 
+static int take_members_path(struct tutti *client, const char *path, struct error *error)
+{
+    client->members_path = path ? strdup(path) : NULL;
+    if (path && !client->members_path)
+        return error_set(error, -ENOMEM, "out of memory");
+    if (path)
+        members_file_read(path, &client->known);
+    return 0;
+}
+
 static int take_options(struct tutti *client, const struct tutti_options *options,
                         struct error *error)
 {
     client->options = *options;
+    int code = take_members_path(client, options->members_path, error);
+    if (code)
+        return code;
     if (options->slots < 1 || options->slots > PROTO_SLOTS_MAX)
         return error_set(error, -EINVAL, "slots is %u, but has to be 1 to %d", options->slots,
                          PROTO_SLOTS_MAX);
@@ -97,6 +112,19 @@ static void on_ended(void *user, const char *detail)
         loop_timer_start(&client->renew, age_ns < 10 * S_NS ? RENEW_PAUSE_S * S_NS : 0);
 }
 
+/* A session that follows begins with them, too. */
+static void on_members(void *user, const struct net_members *members)
+{
+    struct tutti *client = user;
+    struct error error;
+    client->known = *members;
+    if (!client->members_path || members_file_write(client->members_path, members, &error) == 0)
+        return;
+    log_warning("client", "the group's members are not remembered: %s", error.text);
+    free(client->members_path);
+    client->members_path = NULL;
+}
+
 static int make_session(struct tutti *client)
 {
     struct client_session_config config = {
@@ -105,10 +133,12 @@ static int make_session(struct tutti *client)
         .addresses = client->addresses,
         .address_count = client->address_count,
         .first = client->options.first,
+        .known = &client->known,
         .slots = client->options.slots,
         .keepalive_ns = client->options.keepalive_ns,
         .user = client,
         .connected = on_connected,
+        .members = on_members,
         .ended = on_ended,
     };
     if (getrandom(config.random, sizeof config.random, 0) != (ssize_t)sizeof config.random)
@@ -230,6 +260,7 @@ static void client_free(struct tutti *client)
     pthread_mutex_destroy(&client->lock);
     free(client->addresses);
     free(client->replicas);
+    free(client->members_path);
     free(client);
 }
 

@@ -7,6 +7,9 @@
  * replica answers (or the group waits for a member) requests wait, without a limit of time;
  * blocking ones can be cancelled.
  *
+ * Any replica tells who the others are, so all that `replicas` names may be replaced, one by one,
+ * while the client is there, and with members_path also between two times.
+ *
  * A session that expired (this machine was cut off or suspended for longer than the group keeps
  * sessions) is replaced by a new one. What was out then ends with -ESHUTDOWN, what starts later
  * goes through the new one; unlinked files that the old one held are gone (see PROTO_UNLINK_HOLD).
@@ -44,6 +47,8 @@ struct tutti_options {
     uint32_t slots;       /* writes in flight, and reads; 1 .. PROTO_SLOTS_MAX, default 128 */
     uint64_t connect_timeout_ns; /* of tutti_connect; 0: wait for ever; default 30 s */
     uint64_t keepalive_ns;       /* default 15 s */
+    const char *members_path;    /* a file: who was in the group last; NULL (default): not kept. One
+                                  * that can't be written is said in the log, once. */
 };
 void tutti_options_defaults(struct tutti_options *options);
 

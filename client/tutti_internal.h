@@ -41,6 +41,8 @@ struct tutti {
     const char **addresses;
     uint32_t address_count;
     struct tutti_options options;
+    char *members_path;       /* owned; NULL: none */
+    struct net_members known; /* from there */
 
     /* the client's thread only */
     struct client_session *session;

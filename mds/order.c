@@ -114,6 +114,8 @@ static void on_view(void *user, const struct gcs_view *view, bool self, uint8_t 
     else
         outside_note_contacts(replica);
     order_report_view(replica);
+    if (self && replica->server)
+        server_tell_members(replica->server);
     if (replica->trace.view)
         replica->trace.view(replica->trace.user, view, self, rank);
 }

@@ -10,6 +10,7 @@
 #include "mds/server_internal.h"
 #include "mds/transfer.h"
 #include "base/log.h"
+#include "net/members.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -168,6 +169,36 @@ static bool server_serves(const struct server *server)
            !replica->outside.leaving && !server_gave_up(server);
 }
 
+static void members_of(const struct gcs_view *view, struct net_members *members)
+{
+    *members = (struct net_members){.epoch = view->epoch};
+    for (uint8_t k = 0; k < view->member_count; k++) {
+        const struct gcs_member *member = &view->members[k];
+        if (!member->witness && member->address[0])
+            memcpy(members->addresses[members->count++], member->address, sizeof member->address);
+    }
+}
+
+/* Where a client can go when this replica is gone. */
+static void tell_members(struct server_conn *c)
+{
+    uint8_t bytes[NET_MEMBERS_BYTES_MAX];
+    struct net_members members;
+    members_of(&c->server->replica->view, &members);
+    if (!c->closing && members.epoch > 0 &&
+        net_send(c->conn, NET_FRAME_MEMBERS, bytes, (uint32_t)net_members_encode(&members, bytes),
+                 NULL) != 0)
+        server_conn_close(c);
+}
+
+void server_tell_members(struct server *server)
+{
+    struct server_conn *c;
+    LIST_FOREACH (c, &server->conns, link)
+        if (c->role == CONN_CLIENT)
+            tell_members(c);
+}
+
 static void hello_client(struct server_conn *c, const struct net_hello *hello)
 {
     struct server *server = c->server;
@@ -182,6 +213,7 @@ static void hello_client(struct server_conn *c, const struct net_hello *hello)
     else {
         server_conn_set_role(c, CONN_CLIENT);
         server_conn_greet(c);
+        tell_members(c);
     }
 }
 

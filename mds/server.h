@@ -22,6 +22,9 @@ void server_close_clients(struct server *server);
 /* Those that wait for nothing; the others when the next look finds them so. */
 void server_drain(struct server *server);
 
+/* The view is another one: clients hear where else they can go. */
+void server_tell_members(struct server *server);
+
 /* Requests are taken again after the backlog was full. */
 void server_resume(struct server *server);
 

@@ -19,6 +19,7 @@ enum net_frame_type {
     NET_FRAME_GCS_LAST = 47,
     NET_FRAME_REQUEST = 48,        /* client to replica: one proto request */
     NET_FRAME_REPLY = 49,          /* replica to client: one proto reply */
+    NET_FRAME_MEMBERS = 50,        /* replica to client: net/members.h */
     NET_FRAME_ADMIN = 64,          /* tuttictl to replica: JSON */
     NET_FRAME_ADMIN_REPLY = 65,    /* replica to tuttictl: JSON */
     NET_FRAME_TRANSFER_FIRST = 72, /* state transfer, replica to replica */

@@ -103,7 +103,7 @@ static enum hostile_answer hear_bytes(struct hostile *h, void *to, size_t count,
     return HOSTILE_FRAME;
 }
 
-enum hostile_answer hostile_hear(struct hostile *h, int wait_ms)
+static enum hostile_answer hear_frame(struct hostile *h, int wait_ms)
 {
     uint8_t raw[NET_FRAME_HEADER_BYTES];
     struct net_frame_header header;
@@ -116,6 +116,16 @@ enum hostile_answer hostile_hear(struct hostile *h, int wait_ms)
     h->frame->type = header.type;
     h->frame->bytes = header.bytes;
     return hear_bytes(h, h->frame->payload, header.bytes, HOSTILE_WAIT_MS);
+}
+
+/* Who the members are is said unasked. */
+enum hostile_answer hostile_hear(struct hostile *h, int wait_ms)
+{
+    enum hostile_answer answer;
+    do
+        answer = hear_frame(h, wait_ms);
+    while (answer == HOSTILE_FRAME && h->frame->type == NET_FRAME_MEMBERS);
+    return answer;
 }
 
 /* --- roles --- */

@@ -24,8 +24,8 @@ struct fuzz_target {
 extern const struct fuzz_target *const fuzz_targets[];
 
 extern const struct fuzz_target fuzz_request, fuzz_reply, fuzz_batch, fuzz_dirent, fuzz_hello,
-    fuzz_death, fuzz_stream, fuzz_gcs_frame, fuzz_gcs_state, fuzz_gcs_core, fuzz_record,
-    fuzz_metafile, fuzz_identity, fuzz_segment;
+    fuzz_death, fuzz_members, fuzz_stream, fuzz_gcs_frame, fuzz_gcs_state, fuzz_gcs_core,
+    fuzz_record, fuzz_metafile, fuzz_identity, fuzz_segment;
 
 /* Some bytes of a valid input, one to four times: flip, overwrite, cut off, repeat. */
 struct prng;

@@ -1,8 +1,9 @@
-/* The hello, the death notice, and a stream of frames. */
+/* The hello, the death notice, the list of members, and a stream of frames. */
 #include "base/hash.h"
 #include "net/death.h"
 #include "net/hello.h"
 #include "net/inbox.h"
+#include "net/members.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>
@@ -55,6 +56,29 @@ static bool death_seed(unsigned number, struct buffer *to)
 }
 
 const struct fuzz_target fuzz_death = {"death", death_one, death_seed};
+
+static void members_one(const uint8_t *bytes, size_t count)
+{
+    struct net_members members;
+    uint8_t again[NET_MEMBERS_BYTES_MAX];
+    if (net_members_decode(bytes, count, &members) < 0)
+        return;
+    MUST(net_members_encode(&members, again) == count && memcmp(again, bytes, count) == 0);
+}
+
+static bool members_seed(unsigned number, struct buffer *to)
+{
+    static const unsigned counts[] = {0, 1, 3, NET_MEMBERS_MAX};
+    uint8_t raw[NET_MEMBERS_BYTES_MAX];
+    struct net_members members = {.epoch = 7};
+    if (number >= sizeof counts / sizeof *counts)
+        return false;
+    for (members.count = 0; members.count < counts[number]; members.count++)
+        memset(members.addresses[members.count], 'a', 8 * members.count + 1);
+    return buffer_append(to, raw, net_members_encode(&members, raw)) != NULL;
+}
+
+const struct fuzz_target fuzz_members = {"members", members_one, members_seed};
 
 /* Input: { piece length u8, seal u8, bytes of the piece }. Where `seal` is odd and the piece holds
  * a header and its payload, their checksums are made right, so that what lies behind them is

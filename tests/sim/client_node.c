@@ -101,6 +101,16 @@ static void flights_start(struct client_node *node)
     }
 }
 
+/* Those that belong to the group when it begins; of others it has to learn. */
+static uint32_t known_addresses(const struct cluster *cluster, const char *to[GCS_MEMBER_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->member_count; i++)
+        if (cluster->seats[i].belongs)
+            to[count++] = cluster->addresses[i].address;
+    return count;
+}
+
 static int node_start(struct host *host, struct error *error)
 {
     struct client_node *node = sim_alloc(sizeof *node);
@@ -109,13 +119,11 @@ static int node_start(struct host *host, struct error *error)
     host->program = node;
     node->host = host;
     node->clients = clients;
-    for (uint32_t i = 0; i < clients->cluster->member_count; i++)
-        addresses[i] = clients->cluster->addresses[i].address;
     struct client_session_config config = {
         .loop = &host->process->loop,
         .transport = host->transport,
         .addresses = addresses,
-        .address_count = clients->cluster->member_count,
+        .address_count = known_addresses(clients->cluster, addresses),
         .first = UINT32_MAX,
         .slots = (uint32_t)world_between(host->world, 1, 8),
         .keepalive_ns = world_between(host->world, SIM_MS(300), SIM_S(5)),

@@ -149,6 +149,14 @@ static void send_hello(struct fake_conn *c)
     cr_assert(code == 0);
 }
 
+static void send_members(struct fake_conn *c)
+{
+    uint8_t bytes[NET_MEMBERS_BYTES_MAX];
+    uint32_t count = (uint32_t)net_members_encode(&c->fake->members, bytes);
+    if (c->fake->members.epoch)
+        cr_assert(net_send(c->conn, NET_FRAME_MEMBERS, bytes, count, NULL) == 0);
+}
+
 static void on_hello(struct fake_conn *c, const struct net_frame *frame)
 {
     static const uint8_t none[16];
@@ -160,6 +168,8 @@ static void on_hello(struct fake_conn *c, const struct net_frame *frame)
         c->fake->table->clusters_seen++;
     c->greeted = true;
     send_hello(c);
+    if (c->fake->hello == FAKE_HELLO)
+        send_members(c);
 }
 
 static void on_opened(struct net_conn *conn)
@@ -215,6 +225,24 @@ void fake_drop_all(struct fake *fake)
     struct fake_conn *c;
     LIST_FOREACH (c, &fake->conns, entry)
         net_close(c->conn);
+}
+
+void fake_tell(struct fake *fake, uint64_t epoch, const char *const *addresses)
+{
+    struct fake_conn *c;
+    fake->members = (struct net_members){.epoch = epoch};
+    for (; *addresses; addresses++)
+        strcpy(fake->members.addresses[fake->members.count++], *addresses);
+    LIST_FOREACH (c, &fake->conns, entry)
+        if (c->greeted)
+            send_members(c);
+}
+
+void fake_stop(struct fake *fake)
+{
+    net_unlisten(fake->listener);
+    fake->listener = NULL;
+    fake_drop_all(fake);
 }
 
 void fake_pause(struct fake *fake, bool paused)

@@ -7,6 +7,7 @@
 #define TUTTI_TESTS_CLIENT_FAKE_H
 
 #include "net/hello.h"
+#include "net/members.h"
 #include "net/loop_uv.h"
 #include "net/transport.h"
 #include "proto/proto.h"
@@ -54,6 +55,7 @@ struct fake {
     struct net_transport *transport;
     struct net_listener *listener;
     struct fake_table *table;
+    struct net_members members; /* told after the hello; of epoch 0: not */
     enum fake_hello hello;
     enum fake_act act;        /* where there is no plan */
     enum proto_status status; /* of FAKE_REFUSE */
@@ -71,6 +73,12 @@ void fake_start(struct fake *fake, struct loop *loop, struct net_transport *tran
 
 /* Close every connection; go on listening. */
 void fake_drop_all(struct fake *fake);
+
+/* The group's members from now on, NULL behind the last one; all who are connected hear of it. */
+void fake_tell(struct fake *fake, uint64_t epoch, const char *const *addresses);
+
+/* It is gone. */
+void fake_stop(struct fake *fake);
 
 /* Read nothing more from the connections, or go on. */
 void fake_pause(struct fake *fake, bool paused);

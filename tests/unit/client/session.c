@@ -311,6 +311,205 @@ Test(session, moves_when_told)
     harness_teardown(&h);
 }
 
+/* --- whom it asks --- */
+
+static void expect_peer(const char *address)
+{
+    struct client_session_status status;
+    client_session_get_status(h.session, &status);
+    cr_expect_str_eq(status.peer, address);
+}
+
+/* The whole list that the user gave is replaced, one by one. */
+Test(session, follows_the_group_where_nobody_configured_is_left)
+{
+    char a[32], b[32], c[32];
+    harness_setup(&h, 3);
+    strcpy(a, h.addresses[0]), strcpy(b, h.addresses[1]), strcpy(c, h.addresses[2]);
+    h.config.address_count = 1;
+    harness_begin(&h);
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(a);
+    fake_tell(&h.fakes[0], 5, (const char *const[]){a, b, NULL});
+    fake_tell(&h.fakes[1], 6, (const char *const[]){b, c, NULL});
+    harness_write(&h, 10);
+    harness_run(&h);
+    fake_stop(&h.fakes[0]);
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(b);
+    fake_stop(&h.fakes[1]);
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(c);
+    check_complete(40);
+    harness_teardown(&h);
+}
+
+Test(session, an_older_word_on_the_members_is_not_believed)
+{
+    char a[32], b[32];
+    harness_setup(&h, 2);
+    strcpy(a, h.addresses[0]), strcpy(b, h.addresses[1]);
+    h.config.address_count = 1;
+    harness_begin(&h);
+    harness_write(&h, 1);
+    harness_run(&h);
+    fake_tell(&h.fakes[0], 5, (const char *const[]){a, b, NULL});
+    fake_tell(&h.fakes[0], 4, (const char *const[]){a, NULL});
+    fake_tell(&h.fakes[0], 6, (const char *const[]){NULL});
+    harness_write(&h, 1);
+    harness_run(&h);
+    fake_stop(&h.fakes[0]);
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(b);
+    check_complete(12);
+    harness_teardown(&h);
+}
+
+/* Those that the group left out are asked when nobody else answers. */
+Test(session, who_is_not_in_the_group_is_asked_last)
+{
+    harness_setup(&h, 3);
+    harness_begin(&h);
+    fake_tell(&h.fakes[0], 5, (const char *const[]){h.addresses[0], h.addresses[2], NULL});
+    harness_write(&h, 10);
+    harness_run(&h);
+    fake_drop_all(&h.fakes[0]);
+    h.fakes[0].hello = FAKE_HELLO_REFUSED;
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(h.addresses[2]);
+    h.fakes[2].hello = FAKE_HELLO_REFUSED;
+    fake_drop_all(&h.fakes[2]);
+    harness_write(&h, 10);
+    harness_run(&h);
+    expect_peer(h.addresses[1]);
+    check_complete(30);
+    harness_teardown(&h);
+}
+
+Test(session, clients_spread)
+{
+    uint32_t chosen[3] = {0};
+    for (uint64_t i = 0; i < 60; i++) {
+        harness_setup(&h, 3);
+        h.config.first = UINT32_MAX;
+        h.config.random[2] = 1000 + i;
+        harness_begin(&h);
+        harness_write(&h, 1);
+        harness_run(&h);
+        for (uint32_t k = 0; k < 3; k++)
+            chosen[k] += h.fakes[k].accepted == 1;
+        harness_teardown(&h);
+    }
+    cr_expect(chosen[0] + chosen[1] + chosen[2] == 60);
+    for (uint32_t k = 0; k < 3; k++)
+        cr_expect(chosen[k] >= 5, "%u of 60 at replica %u", chosen[k], k);
+}
+
+Test(session, remembers_members_of_an_earlier_time)
+{
+    struct net_members known = {.epoch = 3, .count = 1};
+    harness_setup(&h, 2);
+    strcpy(known.addresses[0], h.addresses[1]);
+    h.config.address_count = 1;
+    h.config.known = &known;
+    fake_stop(&h.fakes[0]);
+    harness_begin(&h);
+    harness_write(&h, 10);
+    harness_run(&h);
+    check_complete(10);
+    harness_teardown(&h);
+}
+
+static uint32_t told;
+static void on_members(void *user, const struct net_members *members)
+{
+    told++;
+    cr_expect(members->count == told && members->epoch == 4 + told);
+}
+
+Test(session, says_who_the_members_are_where_that_is_news)
+{
+    harness_setup(&h, 2);
+    h.config.members = on_members;
+    harness_begin(&h);
+    harness_write(&h, 1);
+    harness_run(&h);
+    const char *const one[] = {h.addresses[0], NULL}, *const two[] = {h.addresses[0], "b:1", NULL};
+    fake_tell(&h.fakes[0], 5, one);
+    fake_tell(&h.fakes[0], 5, one);
+    fake_tell(&h.fakes[0], 6, two);
+    fake_tell(&h.fakes[0], 5, one);
+    harness_write(&h, 1);
+    harness_run(&h);
+    cr_expect(told == 2);
+    harness_teardown(&h);
+}
+
+/* A second replica joins: about half of the clients go there, without a break. */
+Test(session, some_go_to_one_that_joined)
+{
+    enum { CLIENTS = 16 };
+    uint32_t moved = 0;
+    for (uint64_t i = 0; i < CLIENTS; i++) {
+        struct client_session_status status;
+        harness_setup(&h, 2);
+        const char *const both[] = {h.addresses[0], h.addresses[1], NULL};
+        h.config.address_count = 1;
+        h.config.first = UINT32_MAX;
+        h.config.balance_ns = 10 * 1000 * 1000;
+        h.config.random[2] = 77 + i;
+        harness_begin(&h);
+        harness_write(&h, 20);
+        harness_run(&h);
+        fake_tell(&h.fakes[0], 5, both);
+        fake_tell(&h.fakes[1], 5, both);
+        harness_write(&h, 20);
+        harness_run_ms(&h, 60);
+        harness_write(&h, 20);
+        harness_run(&h);
+        check_complete(60);
+        client_session_get_status(h.session, &status);
+        cr_expect(status.moves <= 1 && h.fakes[1].accepted == status.moves);
+        expect_peer(h.addresses[status.moves]);
+        moved += (uint32_t)status.moves;
+        harness_teardown(&h);
+    }
+    cr_expect(moved > 0 && moved < CLIENTS, "%u of %u moved", moved, CLIENTS);
+}
+
+Test(session, one_that_joined_and_does_not_answer_costs_nothing)
+{
+    static const enum fake_hello bad[] = {FAKE_HELLO_SILENT, FAKE_HELLO_REFUSED, FAKE_HELLO_BAD,
+                                          FAKE_HELLO_OTHER};
+    for (uint64_t i = 0; i < 16; i++) {
+        harness_setup(&h, 2);
+        const char *const both[] = {h.addresses[0], h.addresses[1], NULL};
+        h.config.address_count = 1;
+        h.config.first = UINT32_MAX;
+        h.config.balance_ns = 10 * 1000 * 1000;
+        h.config.random[2] = 177 + i;
+        h.fakes[0].members = (struct net_members){.epoch = 5};
+        h.fakes[1].hello = bad[i % 4];
+        harness_begin(&h);
+        harness_write(&h, 1);
+        harness_run(&h);
+        fake_tell(&h.fakes[0], 5, both);
+        harness_write(&h, 20);
+        harness_run_ms(&h, 60);
+        harness_write(&h, 20);
+        harness_run(&h);
+        check_complete(41);
+        expect_peer(h.addresses[0]);
+        cr_expect(h.connected == 1 && h.disconnected == 0 && h.fakes[1].accepted <= 1);
+        harness_teardown(&h);
+    }
+}
+
 /* --- the end of a session --- */
 
 struct refusal {

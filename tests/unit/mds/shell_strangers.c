@@ -24,6 +24,7 @@ struct rig {
 
     struct net_conn *conn; /* the stranger's */
     bool closed, refused, greeted;
+    struct net_members members; /* as a client was told last */
     unsigned replies, bad;
     char text[2048]; /* of the last admin reply or refusal */
     unsigned done;
@@ -152,6 +153,9 @@ static void on_frame(struct net_conn *conn, const struct net_frame *frame)
         snprintf(rig->text, sizeof rig->text, "%.*s", (int)frame->bytes,
                  (const char *)frame->payload);
         break;
+    case NET_FRAME_MEMBERS:
+        cr_assert_eq(net_members_decode(frame->payload, frame->bytes, &rig->members), 0);
+        break;
     default:
         cr_assert_fail("a frame of type %u", frame->type);
     }
@@ -199,6 +203,10 @@ static bool is_greeted(struct rig *rig)
     return rig->greeted;
 }
 
+static bool is_told(struct rig *rig)
+{
+    return rig->members.epoch > 0;
+}
 static bool is_greeted_or_closed(struct rig *rig)
 {
     return rig->greeted || rig->closed;
@@ -361,6 +369,8 @@ Test(strangers, a_client_may_not_say_what_replicas_say)
     send_frame(&rig, NET_FRAME_REQUEST, bytes.data, bytes.bytes);
     wait_until(&rig, has_reply);
     cr_assert_eq(rig.bad, 1);
+    wait_until(&rig, is_told);
+    cr_assert_eq(rig.members.count, 1);
     for (uint16_t type = NET_FRAME_GCS_FIRST; type <= NET_FRAME_GCS_LAST; type += 7) {
         stranger_connect(&rig, 7883);
         say_hello(&rig, client);

@@ -1,7 +1,8 @@
-/* hello, death notice, address, reason. */
+/* hello, death notice, members, address, reason. */
 #include "net/address.h"
 #include "net/death.h"
 #include "net/hello.h"
+#include "net/members.h"
 #include "net/transport.h"
 
 #include <criterion/criterion.h>
@@ -85,6 +86,26 @@ Test(death, round_trip_and_what_is_refused)
     cr_expect_eq(net_death_decode(raw, NET_DEATH_BYTES, &got), -EPROTO, "node 0");
     net_death_encode(&never, raw);
     cr_expect_eq(net_death_decode(raw, NET_DEATH_BYTES, &got), -EPROTO, "start 0");
+}
+
+Test(members, round_trip_and_what_is_refused)
+{
+    uint8_t raw[NET_MEMBERS_BYTES_MAX + 1] = {0};
+    struct net_members got, sent = {.epoch = 9, .count = 2};
+    strcpy(sent.addresses[0], "a:1");
+    memset(sent.addresses[1], 'b', NET_MEMBER_ADDRESS_BYTES - 1);
+    size_t bytes = net_members_encode(&sent, raw);
+    cr_assert_eq(net_members_decode(raw, bytes, &got), 0);
+    cr_expect_eq(memcmp(&sent, &got, sizeof got), 0);
+    for (size_t cut = 0; cut < bytes; cut++)
+        cr_expect_eq(net_members_decode(raw, cut, &got), -EPROTO, "%zu bytes", cut);
+    cr_expect_eq(net_members_decode(raw, bytes + 1, &got), -EPROTO, "one too many");
+    sent.addresses[0][1] = '\033';
+    cr_expect_eq(net_members_decode(raw, net_members_encode(&sent, raw), &got), -EPROTO);
+    sent.addresses[0][0] = '\0';
+    cr_expect_eq(net_members_decode(raw, net_members_encode(&sent, raw), &got), -EPROTO, "empty");
+    raw[8] = NET_MEMBERS_MAX + 1;
+    cr_expect_eq(net_members_decode(raw, sizeof raw, &got), -EPROTO, "too many");
 }
 
 Test(address, split)
