@@ -91,6 +91,7 @@ static int connect_client(struct mount *mount, struct error *error)
     options.slots = mount->options->slots;
     char *members = members_file_path(mount->options->state, mount->options->replicas);
     options.members_path = members;
+    options.request_timeout_ns = mount->options->soft ? mount->options->timeo_ns : 0;
     int rc = tutti_connect(&options, &mount->client, error);
     free(members);
     return rc;

@@ -57,7 +57,7 @@ int mount_call_as_mount(struct mount_call *call, const struct proto_op *op)
 
 int mount_errno(int rc)
 {
-    return rc == -ESHUTDOWN || rc == -EPROTO || rc == -EUSERS ? EIO : -rc;
+    return rc == -ESHUTDOWN || rc == -EPROTO || rc == -EUSERS || rc == -ETIMEDOUT ? EIO : -rc;
 }
 
 void mount_reply_error(struct mount_call *call, int rc)

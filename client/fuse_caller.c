@@ -8,6 +8,7 @@
  * makes the kernel send an interrupt, a later SIGKILL makes it send nothing more, and a process
  * that is killed flushes its files when it is past all signals. So a waiting call looks at the
  * process itself, when woken by an interrupt and now and then (fuse_watch.c). */
+#include "base/log.h"
 #include "client/fuse_internal.h"
 
 #include <errno.h>
@@ -156,6 +157,16 @@ static bool cancelled(void *user)
     return mount_service_cancelled(question->mount, question->caller);
 }
 
+/* The application gets EIO, and nobody can say more than this. */
+static void say_unknown(const struct proto_op *op, int rc)
+{
+    static struct log_limit limit;
+    log_limited(&limit, 10, LOG_LEVEL_WARNING, "mount", "%s: %s; %s", proto_op_info(op->code)->name,
+                rc == -ETIMEDOUT ? "no answer within timeo" : "the session has ended",
+                proto_op_info(op->code)->write ? "whether it happened is unknown"
+                                               : "it was only to read");
+}
+
 int mount_service_call(void *user, struct data_caller *caller, enum data_authority authority,
                        const struct proto_op *op, struct buffer *reply,
                        struct proto_outcome *ret_outcome)
@@ -170,5 +181,7 @@ int mount_service_call(void *user, struct data_caller *caller, enum data_authori
     int rc = tutti_call(mount->client, as_caller ? &caller->credentials : &root, op, reply,
                         ret_outcome, cancelled, &question);
     atomic_fetch_sub(&mount->waiting, 1);
+    if (rc == -ETIMEDOUT || rc == -ESHUTDOWN)
+        say_unknown(op, rc);
     return rc;
 }

@@ -20,6 +20,8 @@ struct mount_options {
     char *log_path; /* owned; NULL: none once in the background */
     char *state;    /* owned; NULL: as of members_file_path */
     char *kernel;   /* what goes on to the kernel and fusermount3: "ro,nosuid"; owned */
+    bool soft;      /* a call that is not answered for timeo_ns fails; otherwise it waits */
+    uint64_t timeo_ns;
     bool allow_other, no_allow_other;
     bool foreground, debug, help, version;
 };

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+static const uint64_t timeo_ns_default = 60000000000, timeo_ns_min = 1000000000;
 enum { SLOTS_DEFAULT = 128, SLOTS_MAX = 1024, STRIPE_BYTES_DEFAULT = 1 << 20 };
 
 /* What fstab may say to mount(8) or systemd and nobody else needs. */
@@ -96,6 +97,14 @@ static int parse_stripe(const char *text, uint32_t *ret_bytes, struct error *err
     return 0;
 }
 
+static int parse_timeo(struct mount_options *options, const char *text, struct error *error)
+{
+    if (duration_parse(text, &options->timeo_ns) < 0 || options->timeo_ns < timeo_ns_min)
+        return error_set(error, -EINVAL,
+                         "timeo=%s: a time of at least 1s is needed, as in timeo=30s", text);
+    return 0;
+}
+
 static int copy_text(const char *text, char **to, struct error *error)
 {
     free(*to);
@@ -127,6 +136,8 @@ static int parse_pair(struct mount_options *options, const char *name, char *val
     }
     if (strcmp(name, "log") == 0)
         return copy_text(value, &options->log_path, error);
+    if (strcmp(name, "timeo") == 0)
+        return parse_timeo(options, value, error);
     if (strcmp(name, "state") == 0)
         return parse_state(options, value, error);
     return error_set(error, -EINVAL, "unknown option %s= (see --help)", name);
@@ -143,7 +154,9 @@ static int parse_option(struct mount_options *options, char *option, struct erro
     }
     if (is_for_kernel(option))
         return append_kernel(options, option);
-    if (strcmp(option, "allow_other") == 0)
+    if (strcmp(option, "soft") == 0 || strcmp(option, "hard") == 0)
+        options->soft = option[0] == 's';
+    else if (strcmp(option, "allow_other") == 0)
         options->allow_other = true;
     else if (strcmp(option, "no_allow_other") == 0)
         options->no_allow_other = true;
@@ -227,8 +240,10 @@ int mount_options_parse(int argc, char **argv, struct mount_options *ret_options
                         struct error *error)
 {
     struct mount_options *options = ret_options;
-    *options = (struct mount_options){
-        .first = UINT32_MAX, .slots = SLOTS_DEFAULT, .stripe_bytes = STRIPE_BYTES_DEFAULT};
+    *options = (struct mount_options){.first = UINT32_MAX,
+                                      .slots = SLOTS_DEFAULT,
+                                      .stripe_bytes = STRIPE_BYTES_DEFAULT,
+                                      .timeo_ns = timeo_ns_default};
     for (int i = 1; i < argc; i++) {
         int rc;
         if (argv[i][0] != '-' || argv[i][1] == '-' || !argv[i][1]) {

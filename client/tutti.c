@@ -274,16 +274,21 @@ void tutti_close(struct tutti *client)
 
 /* --- the beginning --- */
 
-static void init_locks(struct tutti *client)
+void tutti_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&client->lock, NULL);
-    pthread_cond_init(&client->opened, &monotonic);
-    pthread_cond_init(&client->room, NULL);
-    pthread_cond_init(&client->left, NULL);
+    pthread_cond_init(cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
+}
+
+static void init_locks(struct tutti *client)
+{
+    pthread_mutex_init(&client->lock, NULL);
+    tutti_cond_init(&client->opened);
+    tutti_cond_init(&client->room);
+    tutti_cond_init(&client->left);
     STAILQ_INIT(&client->submitted);
     LIST_INIT(&client->waiters);
 }
@@ -302,18 +307,24 @@ static int make_parts(struct tutti *client)
     return make_session(client);
 }
 
-/* True where the session is open before the time is over. */
-static bool await_open(struct tutti *client)
+struct timespec tutti_time_after(uint64_t ns)
 {
-    uint64_t timeout_ns = client->options.connect_timeout_ns;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += (time_t)(timeout_ns / S_NS);
-    end.tv_nsec += (long)(timeout_ns % S_NS);
+    end.tv_sec += (time_t)(ns / S_NS);
+    end.tv_nsec += (long)(ns % S_NS);
     if (end.tv_nsec >= (long)S_NS) {
         end.tv_nsec -= (long)S_NS;
         end.tv_sec++;
     }
+    return end;
+}
+
+/* True where the session is open before the time is over. */
+static bool await_open(struct tutti *client)
+{
+    uint64_t timeout_ns = client->options.connect_timeout_ns;
+    const struct timespec end = tutti_time_after(timeout_ns);
     pthread_mutex_lock(&client->lock);
     int code = 0;
     while (!client->open && code != ETIMEDOUT)

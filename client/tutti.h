@@ -15,7 +15,8 @@
  * goes through the new one; unlinked files that the old one held are gone (see PROTO_UNLINK_HOLD).
  *
  * Errors: negative errno everywhere.
- *   -ETIMEDOUT  no replica within connect_timeout_ns (at tutti_connect only)
+ *   -ETIMEDOUT  no replica within connect_timeout_ns (tutti_connect); no answer within
+ *               request_timeout_ns (tutti_call; whether the request happens is unknown)
  *   -ESHUTDOWN  the client was closed, or the session expired while the request was out (whether it
  *               happened is unknown)
  *   -EINTR      the wait was ended by `cancelled` (whether the request happens is unknown)
@@ -47,6 +48,7 @@ struct tutti_options {
     uint32_t slots;       /* writes in flight, and reads; 1 .. PROTO_SLOTS_MAX, default 128 */
     uint64_t connect_timeout_ns; /* of tutti_connect; 0: wait for ever; default 30 s */
     uint64_t keepalive_ns;       /* default 15 s */
+    uint64_t request_timeout_ns; /* of tutti_call; 0 (default): wait for ever */
     const char *members_path;    /* a file: who was in the group last; NULL (default): not kept. One
                                   * that can't be written is said in the log, once. */
 };

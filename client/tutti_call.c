@@ -192,14 +192,28 @@ static void on_answer(void *user, int code, const struct proto_reply *reply)
         waiter_free(w);
 }
 
-/* Whether to give up, asked once for each tutti_wake. The lock is held, and let go meanwhile. */
+/* Whether to give up: when the time is over, or asked once for each tutti_wake. The lock is held,
+ * and let go meanwhile. */
 struct patience {
     bool (*cancelled)(void *user);
     void *user;
     uint64_t asked; /* client->wakes when it was asked last */
+    bool limited, over;
+    struct timespec end; /* CLOCK_MONOTONIC */
 };
 
-static bool patience_ends(struct tutti *client, struct patience *p)
+static struct patience patience_begin(const struct tutti *client, bool (*cancelled)(void *user),
+                                      void *user)
+{
+    struct patience p = {.cancelled = cancelled, .user = user};
+    p.limited = client->options.request_timeout_ns != 0;
+    if (p.limited)
+        p.end = tutti_time_after(client->options.request_timeout_ns);
+    return p;
+}
+
+/* 0: go on; -EINTR, -ETIMEDOUT. */
+static int patience_ends(struct tutti *client, struct patience *p)
 {
     while (p->cancelled && p->asked != client->wakes) {
         p->asked = client->wakes;
@@ -207,39 +221,47 @@ static bool patience_ends(struct tutti *client, struct patience *p)
         bool cancelled = p->cancelled(p->user);
         pthread_mutex_lock(&client->lock);
         if (cancelled)
-            return true;
+            return -EINTR;
     }
-    return false;
+    return p->over ? -ETIMEDOUT : 0;
+}
+
+static void patience_wait(struct tutti *client, struct patience *p, pthread_cond_t *cond)
+{
+    if (!p->limited)
+        pthread_cond_wait(cond, &client->lock);
+    else if (pthread_cond_timedwait(cond, &client->lock, &p->end) == ETIMEDOUT)
+        p->over = true;
 }
 
 static int admit_waiting(struct tutti *client, struct call *call, struct patience *p)
 {
     for (;;) {
-        if (patience_ends(client, p)) {
+        int code = patience_ends(client, p);
+        if (code) {
             pthread_cond_signal(&client->room); /* a wake-up may have been meant for another */
-            return -EINTR;
+            return code;
         }
-        int code = admit(client, call);
+        code = admit(client, call);
         if (code != -EAGAIN)
             return code;
-        pthread_cond_wait(&client->room, &client->lock);
+        patience_wait(client, p, &client->room);
     }
 }
 
-/* The waiter is this thread's no longer where it returns -EINTR. */
+/* The waiter is this thread's no longer where patience ended. */
 static int await(struct tutti *client, struct waiter *w, struct patience *p)
 {
     LIST_INSERT_HEAD(&client->waiters, w, entry);
     while (!w->finished) {
-        if (patience_ends(client, p)) {
-            if (w->finished)
-                break;
+        int end = patience_ends(client, p);
+        if (end && !w->finished) {
             w->abandoned = true;
             LIST_REMOVE(w, entry);
-            return -EINTR;
+            return end;
         }
         if (!w->finished)
-            pthread_cond_wait(&w->wake, &client->lock);
+            patience_wait(client, p, &w->wake);
     }
     LIST_REMOVE(w, entry);
     int code = w->code;
@@ -276,14 +298,14 @@ int tutti_call(struct tutti *client, const struct tutti_caller *caller, const st
     w->client = client;
     w->reply_data = reply_data;
     w->outcome = ret_outcome;
-    pthread_cond_init(&w->wake, NULL);
+    tutti_cond_init(&w->wake);
     struct call *call;
     int code = call_create(client, caller, op, on_answer, w, &call);
     if (code) {
         waiter_free(w);
         return code;
     }
-    struct patience patience = {.cancelled = cancelled, .user = user};
+    struct patience patience = patience_begin(client, cancelled, user);
     return run(client, call, w, &patience);
 }
 

@@ -52,7 +52,7 @@ struct tutti {
     uint64_t renewed_ns;
 
     pthread_mutex_t lock;  /* guards the rest */
-    pthread_cond_t opened; /* on CLOCK_MONOTONIC */
+    pthread_cond_t opened; /* this and all others are on CLOCK_MONOTONIC */
     pthread_cond_t room;
     pthread_cond_t left; /* callers became 0 */
     bool open, closed;
@@ -66,6 +66,10 @@ struct tutti {
     char peer[128];
     char trouble[256];
 };
+
+/* A condition on CLOCK_MONOTONIC, and a time on it, so far from now. */
+void tutti_cond_init(pthread_cond_t *cond);
+struct timespec tutti_time_after(uint64_t ns);
 
 /* Give what was submitted to the session. The client's thread. */
 void tutti_drain(void *client);

@@ -100,16 +100,22 @@ static void server_stop(struct server *s)
     cr_expect(s->table.violations == 0, "%lu violations", (unsigned long)s->table.violations);
 }
 
-static struct tutti *connect_to(struct server *s)
+static struct tutti *connect_for(struct server *s, uint64_t request_timeout_ns)
 {
     struct tutti_options options;
     struct tutti *client = NULL;
     struct error error = {{0}};
     tutti_options_defaults(&options);
+    options.request_timeout_ns = request_timeout_ns;
     options.replicas = s->fake.listener->address;
     options.connect_timeout_ns = 10 * S_NS;
     cr_assert(tutti_connect(&options, &client, &error) == 0, "%s", error.text);
     return client;
+}
+
+static struct tutti *connect_to(struct server *s)
+{
+    return connect_for(s, 0);
 }
 
 static const struct tutti_caller root = {0};
@@ -274,6 +280,24 @@ Test(library, a_wait_can_be_ended)
     tutti_close(client);
     server_stop(&server);
     cr_expect(server.table.writes == 2 && server.table.repeats == 2);
+}
+
+/* What has timed out may still happen, once; what comes after it is answered as ever. */
+Test(library, a_wait_can_be_limited)
+{
+    uint64_t value = 0;
+    server_start(&server);
+    struct tutti *client = connect_for(&server, S_NS / 10);
+    cr_expect(call_write(client, 7, &value, NULL, NULL) == 0 && value == 7);
+    server.silent = true;
+    for (uint64_t i = 0; i < 3; i++)
+        cr_expect(call_write(client, 10 + i, &value, NULL, NULL) == -ETIMEDOUT);
+    server.silent = false;
+    server_do(&server, server_drop);
+    cr_expect(call_write(client, 8, &value, NULL, NULL) == 0 && value == 8);
+    tutti_close(client);
+    server_stop(&server);
+    cr_expect(server.table.writes == 5, "%lu writes", (unsigned long)server.table.writes);
 }
 
 Test(library, close_ends_what_waits)

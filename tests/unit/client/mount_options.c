@@ -68,9 +68,30 @@ Test(mount_options, as_mount_8_calls_it)
     mount_options_finish(&options);
 }
 
+Test(mount_options, how_long_calls_wait)
+{
+    struct mount_options options;
+    struct error error;
+    cr_assert_eq(parse((const char *[]){"a:1", "/mnt", NULL}, &options, &error), 0);
+    cr_assert_not(options.soft);
+    mount_options_finish(&options);
+    const char *words[] = {"a:1", "/mnt", "-o", "soft,timeo=1500ms,state=/var/x", NULL};
+    cr_assert_eq(parse(words, &options, &error), 0, "%s", error.text);
+    cr_assert(options.soft && options.timeo_ns == 1500000000);
+    cr_assert_str_eq(options.state, "/var/x");
+    mount_options_finish(&options);
+    words[3] = "soft,hard";
+    cr_assert_eq(parse(words, &options, &error), 0, "%s", error.text);
+    cr_assert_not(options.soft, "the last one counts");
+    mount_options_finish(&options);
+}
+
 Test(mount_options, what_is_refused)
 {
     static const char *const lists[][2] = {{"stripe=1000", "stripe"},
+                                           {"timeo=10ms", "timeo"},
+                                           {"timeo=x", "timeo"},
+                                           {"state=here", "state"},
                                            {"stripe=x", "stripe"},
                                            {"first=-1", "first"},
                                            {"slots=0", "slots"},
