@@ -369,7 +369,7 @@ mount_start()   # directory, options...
     shift
     mkdir -p "$dir" "$work/target-1" "$work/target-2"
     # shellcheck disable=SC2046
-    $(place_of client) "$mount_program" -f "${MOUNT_REPLICAS:-$(addresses ,)}" "$dir" -o "data=$work/target-1:$work/target-2${1:+,$1}" \
+    $(place_of client) "$mount_program" -f "${MOUNT_REPLICAS:-$(addresses ,)}" "$dir" -o "data=$work/target-1:$work/target-2,state=$work/state${1:+,$1}" \
         >>"$work/$(basename "$dir").log" 2>&1 </dev/null &
     echo $! >"$work/$(basename "$dir").pid"
     mounts+=("$dir")
